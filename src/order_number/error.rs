@@ -1,0 +1,95 @@
+//! What can be wrong with an order number, in words that a support agent understands.
+
+use core::fmt;
+
+/// Why a string is not an order number by PayBy's rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderNumberError {
+    kind: ErrorKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    Empty,
+    TooLong { length: usize },
+    BadSymbol { position: usize, symbol: char },
+}
+
+impl OrderNumberError {
+    /// A stable name for programs: `order_number_empty`, `order_number_too_long` or `order_number_bad_symbol`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Empty => "order_number_empty",
+            ErrorKind::TooLong { .. } => "order_number_too_long",
+            ErrorKind::BadSymbol { .. } => "order_number_bad_symbol",
+        }
+    }
+
+    /// The first offending symbol, counted in characters from 0.
+    #[must_use]
+    pub const fn position(&self) -> Option<usize> {
+        match self.kind {
+            ErrorKind::Empty => None,
+            ErrorKind::TooLong { .. } => Some(super::MAX_LENGTH),
+            ErrorKind::BadSymbol { position, .. } => Some(position),
+        }
+    }
+}
+
+impl From<ErrorKind> for OrderNumberError {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
+impl fmt::Display for OrderNumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an order number ")?;
+        match &self.kind {
+            ErrorKind::Empty => f.write_str("is empty: it needs 1 to 64 symbols"),
+            ErrorKind::TooLong { length } => write!(f, "has {length} symbols: at most 64 are allowed"),
+            ErrorKind::BadSymbol { position, symbol } => {
+                // Control characters are escaped, letters of any script are shown as they are.
+                f.write_str("has '")?;
+                if symbol.is_control() { write!(f, "{}", symbol.escape_default()) } else { write!(f, "{symbol}") }?;
+                write!(f, "' at position {position}: only A-Z, a-z, 0-9, - and _ are allowed")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OrderNumberError {}
+
+/// Why no order number could be made. Nothing weaker is ever made in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GenerateError<E> {
+    /// The platform's secure random source failed.
+    Random(E),
+    /// The clock is past the year 3084, where 45 bits of milliseconds end.
+    ClockOutOfRange,
+}
+
+impl<E> GenerateError<E> {
+    /// A stable name for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Random(_) => "no_secure_random",
+            Self::ClockOutOfRange => "clock_out_of_range",
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GenerateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random(error) => write!(f, "no secure random source for an order number: {error}"),
+            Self::ClockOutOfRange => {
+                f.write_str("the clock is out of an order number's range: it ends in the year 3084")
+            }
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for GenerateError<E> {}

@@ -1,0 +1,240 @@
+//! The proxy's HTTP API, version 1: what the shop's server, the browser and the merchant's proxy say to each other.
+//!
+//! JSON, camelCase. Errors are RFC 9457 problem documents ([`Problem`]) with a stable [`ProblemCode`]. Amounts are
+//! decimal strings; durations are relative milliseconds, so that no two clocks need agree.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::{Amount, Currency, Money};
+use crate::order::{Failure, GatewayStatus, OrderState, Status};
+use crate::order_number::OrderNumber;
+use crate::time::Millis;
+
+/// How the customer pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Scene {
+    /// The page shows a QR code of the pay URL, for the customer's phone.
+    Dynqr,
+    /// The browser goes to PayBy's page and comes back.
+    Paypage,
+}
+
+/// `POST /v1/purchases`: the shop's server opens a purchase. The browser never names a price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OpenPurchase {
+    /// The shop's own name for the purchase, 1 to 64 characters. Opening it again with the same parameters answers the
+    /// same purchase with another token; with different ones, [`ProblemCode::PurchaseDiffers`].
+    pub reference: String,
+    /// How much to pay.
+    pub amount: Amount,
+    /// In which currency.
+    pub currency: Currency,
+    /// What is bought, as the payer reads it, 1 to 128 characters.
+    pub subject: String,
+    /// How the customer pays unless the page says otherwise. Default: [`Scene::Dynqr`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<Scene>,
+    /// Where PayBy's page sends the customer back to; needed for [`Scene::Paypage`]. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_url: Option<String>,
+    /// How long an order of this purchase can be paid, 60 s to 48 h. Default: the proxy's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pay_within_ms: Option<Millis>,
+}
+
+/// The answer to [`OpenPurchase`]: the only place where a checkout token ever appears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedPurchase {
+    /// The purchase's name at the proxy.
+    pub purchase_id: String,
+    /// What the browser shows to the proxy, for this purchase alone.
+    pub token: String,
+    /// How long the token is good for.
+    pub token_expires_in_ms: Millis,
+}
+
+/// `GET /v1/purchases/{id}` (shop server: with all orders) and `GET /v1/purchase` (browser: with the live one).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Purchase {
+    /// The purchase's name at the proxy.
+    pub purchase_id: String,
+    /// The shop's own name for it.
+    pub reference: String,
+    /// What is bought.
+    pub subject: String,
+    /// What it costs.
+    pub amount: Money,
+    /// Where the purchase stands: that of its paid order, else of its newest one, else `unknown`.
+    pub status: Status,
+    /// Its orders, newest first. For the browser: only the one to go on with, that is the paid or the live one.
+    pub orders: Vec<Snapshot>,
+}
+
+/// `PUT /v1/orders/{orderNumber}`: the browser creates the order, or has it sent again. The body may be empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateOrder {
+    /// How the customer pays, if not as the purchase says. The same on every retry of one number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<Scene>,
+}
+
+/// Where an order stands: the answer to every call on it. Its `version` is also its `ETag`, in quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Which order.
+    pub order_number: OrderNumber,
+    /// What a page needs to know.
+    pub status: Status,
+    /// PayBy's own word; `null` while PayBy has said nothing.
+    pub gateway_status: Option<GatewayStatus>,
+    /// Why it was not paid, with `status: failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whether a payment was made and is being given back.
+    pub revoked: bool,
+    /// What it costs.
+    pub amount: Money,
+    /// How it is paid.
+    pub scene: Scene,
+    /// The pay page, or what the QR code must hold, while it can be paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pay_url: Option<String>,
+    /// Grows with every change that a page can see.
+    pub version: u64,
+    /// How long the order can still be paid; 0 when it no longer can.
+    pub expires_in_ms: Millis,
+    /// When the proxy suggests to ask again, if it cannot hold the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_poll_ms: Option<Millis>,
+}
+
+impl Snapshot {
+    /// Fills what follows from the order's state.
+    #[must_use]
+    pub fn of_state(order_number: OrderNumber, state: &OrderState, amount: Money, scene: Scene, version: u64) -> Self {
+        Self {
+            order_number,
+            status: state.status(),
+            gateway_status: state.gateway_status(),
+            failure: state.failure(),
+            revoked: state.is_revoked(),
+            amount,
+            scene,
+            pay_url: None,
+            version,
+            expires_in_ms: Millis(0),
+            next_poll_ms: None,
+        }
+    }
+}
+
+/// An error, as RFC 9457 has it, with a stable `code` and, where an order explains it, that order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`: the HTTP status and the code say it all.
+    pub r#type: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, where, and what to do.
+    pub detail: String,
+    /// For programs.
+    pub code: ProblemCode,
+    /// The order to go on with ([`ProblemCode::OrderLive`], [`ProblemCode::PurchasePaid`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Snapshot>,
+}
+
+/// The stable names of what can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// 400: the request cannot be read, or a value is out of its bounds.
+    InvalidRequest,
+    /// 401: no API key, or a wrong one.
+    Unauthorized,
+    /// 404: no such thing, or not for this token; which of the two is not told.
+    NotFound,
+    /// 405: the path exists, the method does not.
+    MethodNotAllowed,
+    /// 409: the reference names a purchase with other parameters.
+    PurchaseDiffers,
+    /// 409: the order was begun with another scene.
+    OrderDiffers,
+    /// 409: the purchase has a live order under another number; go on with that one.
+    OrderLive,
+    /// 409: the purchase is paid already, by that order.
+    PurchasePaid,
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is not JSON.
+    UnsupportedMediaType,
+    /// 500: the proxy failed. Whether the request took effect is unknown; the same request again is safe.
+    Internal,
+    /// 503: the proxy is not ready, or shutting down; try the same again.
+    Unavailable,
+}
+
+impl ProblemCode {
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::Unauthorized => 401,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::PurchaseDiffers | Self::OrderDiffers | Self::OrderLive | Self::PurchasePaid => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_on_the_wire() {
+        let money = Money { amount: "12.5".parse().unwrap(), currency: Currency::Aed };
+        let state = OrderState::reported(GatewayStatus::Created, false, None);
+        let number = "1KANPYXG085GR38E1W8124GKK".parse().unwrap();
+        let snapshot = Snapshot {
+            pay_url: Some("https://pay.example/t/1".into()),
+            expires_in_ms: Millis(90_000),
+            ..Snapshot::of_state(number, &state, money, Scene::Dynqr, 2)
+        };
+        let wire = json!({
+            "orderNumber": "1KANPYXG085GR38E1W8124GKK",
+            "status": "pending",
+            "gatewayStatus": "CREATED",
+            "revoked": false,
+            "amount": {"amount": "12.50", "currency": "AED"},
+            "scene": "DYNQR",
+            "payUrl": "https://pay.example/t/1",
+            "version": 2,
+            "expiresInMs": 90_000,
+        });
+        assert_eq!(serde_json::to_value(&snapshot).unwrap(), wire);
+        assert_eq!(serde_json::from_value::<Snapshot>(wire).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn an_unknown_field_of_a_purchase_is_refused_by_name() {
+        let request = json!({"reference": "r", "amount": "1", "currency": "AED", "subject": "s", "price": 3});
+        let error = serde_json::from_value::<OpenPurchase>(request).unwrap_err().to_string();
+        assert!(error.contains("unknown field `price`"), "{error}");
+    }
+}
