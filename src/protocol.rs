@@ -132,6 +132,26 @@ impl Snapshot {
             next_poll_ms: None,
         }
     }
+
+    /// What the snapshot says the gateway said; `None` if it contradicts itself. A `status` alone is never believed:
+    /// paid means that the gateway said so.
+    #[must_use]
+    pub fn state(&self) -> Option<OrderState> {
+        let mut state = match self.gateway_status {
+            Some(gateway) => OrderState::reported(gateway, self.revoked, self.failure.clone()),
+            None => match (self.status, &self.failure) {
+                (Status::Failed, Some(Failure { code: Some(code), message, .. })) => {
+                    OrderState::refused(code.clone(), message.clone())
+                }
+                _ => OrderState::default(),
+            },
+        };
+        if self.status == Status::Conflict {
+            state.merge(&OrderState::reported(GatewayStatus::PaidSuccess, false, None));
+            state.merge(&OrderState::reported(GatewayStatus::Failure, false, None));
+        }
+        (state.status() == self.status).then_some(state)
+    }
 }
 
 /// An error, as RFC 9457 has it, with a stable `code` and, where an order explains it, that order.
@@ -229,6 +249,34 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(&snapshot).unwrap(), wire);
         assert_eq!(serde_json::from_value::<Snapshot>(wire).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn a_snapshot_that_contradicts_itself_says_nothing() {
+        use GatewayStatus::{Created, Failure as Failed, PaidSuccess, Settled};
+
+        let money = Money { amount: "12.5".parse().unwrap(), currency: Currency::Aed };
+        for (status, gateway_status, revoked, believed) in [
+            (Status::Unknown, None, false, true),
+            (Status::Pending, Some(Created), false, true),
+            (Status::Paid, Some(PaidSuccess), false, true),
+            (Status::Paid, Some(Settled), false, true),
+            (Status::Failed, Some(Failed), false, true),
+            (Status::Failed, Some(Failed), true, true),
+            (Status::Failed, Some(Settled), true, true),
+            (Status::Conflict, Some(Failed), false, true),
+            (Status::Paid, None, false, false),
+            (Status::Paid, Some(Created), false, false),
+            (Status::Paid, Some(Failed), false, false),
+            (Status::Pending, None, false, false),
+            (Status::Failed, None, false, false),
+            (Status::Failed, Some(PaidSuccess), false, false),
+        ] {
+            let number = "M-1".parse().unwrap();
+            let plain = Snapshot::of_state(number, &OrderState::default(), money, Scene::Dynqr, 1);
+            let snapshot = Snapshot { status, gateway_status, revoked, ..plain };
+            assert_eq!(snapshot.state().is_some(), believed, "{status:?} with {gateway_status:?}");
+        }
     }
 
     #[test]
