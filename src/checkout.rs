@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::money::Money;
 use crate::order::{Failure, OrderState, Status};
 use crate::order_number::OrderNumber;
-use crate::protocol::{ProblemCode, Purchase, Scene, Snapshot};
+use crate::protocol::{Purchase, Scene, Snapshot};
 use crate::schedule;
 use crate::time::Millis;
 
@@ -76,7 +76,7 @@ pub enum Answer {
     /// 404: no such order, or not for this token.
     Missing,
     /// Any other 4xx: the same request would be answered the same again.
-    Refused(Option<ProblemCode>),
+    Refused(Refusal),
     /// No answer, an unreadable one, a 5xx or a 429: the outcome is unknown (R2).
     Trouble {
         /// `Retry-After`.
@@ -102,12 +102,23 @@ pub enum Output {
 }
 
 /// Why the machine cannot go on. The order's outcome is as [`Checkout::view`] says, perhaps unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The token is wrong or has expired: the shop's server gives another.
     TokenRejected,
     /// The backend refused the request.
-    Refused(Option<ProblemCode>),
+    Refused(Refusal),
+}
+
+/// A refusal as the backend put it: what its problem document (RFC 9457) says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub http_status: u16,
+    /// A [`ProblemCode`](crate::protocol::ProblemCode) by its wire name, or what a backend of the merchant's own says.
+    pub code: Option<String>,
+    /// What is wrong, in words.
+    pub detail: Option<String>,
 }
 
 /// What a page shows.
@@ -375,7 +386,7 @@ impl Checkout {
                 true
             }
             (_, Answer::Missing) => return self.halt(Stop::TokenRejected),
-            (_, Answer::Refused(code)) => return self.halt(Stop::Refused(code)),
+            (_, Answer::Refused(refusal)) => return self.halt(Stop::Refused(refusal)),
             (_, Answer::Trouble { retry_after }) => {
                 self.failures += 1;
                 self.not_before = now.at.plus(schedule::back_off(self.failures, retry_after, now.random));
@@ -440,13 +451,12 @@ impl Checkout {
 
     /// The backend has told the purchase: its paid or live order is the one to go on with.
     fn found(&mut self, now: Now, purchase: Purchase) -> bool {
-        match purchase.orders.into_iter().next() {
-            Some(snapshot) => self.adopt(now, &snapshot),
-            None => {
-                self.phase = Phase::Idle;
-                self.outputs.push_back(Output::Tell);
-                true
-            }
+        if let Some(snapshot) = purchase.orders.into_iter().next() {
+            self.adopt(now, &snapshot)
+        } else {
+            self.phase = Phase::Idle;
+            self.outputs.push_back(Output::Tell);
+            true
         }
     }
 
@@ -501,11 +511,7 @@ impl Checkout {
     /// Sets when to ask again after an answer that was believed.
     fn pace(&mut self, now: Now, request: &Request, sent_at: Millis) {
         let Phase::Live(order) = &self.phase else { return };
-        if order.creation != Creation::Known {
-            // The proxy does not know either; each try is one more failure until it does.
-            self.failures += 1;
-            self.not_before = now.at.plus(schedule::back_off(self.failures, None, now.random));
-        } else {
+        if order.creation == Creation::Known {
             self.failures = 0;
             if let Request::Query { hold: Some(_), .. } = request {
                 // A backend that held the question is asked again at once, one that did not is polled by the law.
@@ -514,6 +520,10 @@ impl Checkout {
                 let told = order.told.as_ref().and_then(|told| told.next_poll);
                 self.not_before = if held { now.at } else { now.at.plus(told.unwrap_or_else(law)) };
             }
+        } else {
+            // The proxy does not know either; each try is one more failure until it does.
+            self.failures += 1;
+            self.not_before = now.at.plus(schedule::back_off(self.failures, None, now.random));
         }
         self.space_cancels(now, request);
     }
@@ -531,23 +541,23 @@ impl Checkout {
         if self.halted {
             return;
         }
-        if let Phase::Live(order) = &mut self.phase {
-            if order.status() == Status::Failed
-                && let Some(fresh) = order.successor.take()
-            {
-                self.begin(now, fresh);
-                self.not_before = now.at;
-            }
+        if let Phase::Live(order) = &mut self.phase
+            && order.status() == Status::Failed
+            && let Some(fresh) = order.successor.take()
+        {
+            self.begin(now, fresh);
+            self.not_before = now.at;
         }
         self.mind_the_deadlines(now);
-        if self.in_flight.is_none() && self.not_before <= now.at {
-            if let Some(request) = self.next_request() {
-                if let (Phase::Live(order), Request::Create(_)) = (&mut self.phase, &request) {
-                    order.creation = Creation::Unknown;
-                }
-                self.in_flight = Some((request.clone(), now.at));
-                self.outputs.push_back(Output::Send(request));
+        if self.in_flight.is_none()
+            && self.not_before <= now.at
+            && let Some(request) = self.next_request()
+        {
+            if let (Phase::Live(order), Request::Create(_)) = (&mut self.phase, &request) {
+                order.creation = Creation::Unknown;
             }
+            self.in_flight = Some((request.clone(), now.at));
+            self.outputs.push_back(Output::Send(request));
         }
         let wake_at = self.wake_at();
         self.outputs.push_back(Output::WakeAt(wake_at));

@@ -121,6 +121,14 @@ impl OrderState {
         Self { failed: true, failure: Some(failure), ..Self::default() }
     }
 
+    /// The state of an order that was given up before it came to be: no creation of it was ever sent, or none that was
+    /// sent can take effect any more (R8).
+    #[must_use]
+    pub fn given_up(reason: FailureReason) -> Self {
+        let failure = Failure { reason, code: None, message: None };
+        Self { failed: true, failure: Some(failure), ..Self::default() }
+    }
+
     /// Takes in what another report knows. Answers whether anything was news.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.clone();
@@ -230,6 +238,13 @@ mod tests {
     fn a_refused_creation_has_failed_though_the_gateway_has_no_such_order() {
         let order = OrderState::refused("601".into(), None);
         assert_eq!((order.status(), order.gateway_status()), (Status::Failed, None));
+    }
+
+    #[test]
+    fn an_order_given_up_before_it_came_to_be_has_failed_for_that_reason() {
+        let order = OrderState::given_up(FailureReason::Cancelled);
+        assert_eq!((order.status(), order.gateway_status()), (Status::Failed, None));
+        assert_eq!(order.failure().unwrap().reason, FailureReason::Cancelled);
     }
 
     #[test]

@@ -20,6 +20,23 @@ pub enum Scene {
     Paypage,
 }
 
+impl Scene {
+    /// PayBy's name for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dynqr => "DYNQR",
+            Self::Paypage => "PAYPAGE",
+        }
+    }
+
+    /// The scene of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Dynqr, Self::Paypage].into_iter().find(|scene| scene.as_str() == name)
+    }
+}
+
 /// `POST /v1/purchases`: the shop's server opens a purchase. The browser never names a price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

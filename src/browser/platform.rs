@@ -1,0 +1,88 @@
+//! What the platform lends: clocks, secure randomness, storage. Works in pages, workers and Node.
+
+use js_sys::Reflect;
+use wasm_bindgen::prelude::*;
+use web_sys::Storage;
+
+use crate::checkout::{Now, Saved};
+use crate::order_number::{Clock, RandomSource};
+use crate::protocol::Scene;
+use crate::time::{Millis, UnixMillis};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = Date, js_name = now)]
+    fn date_now() -> f64;
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+}
+
+/// Whole milliseconds; a clock before 1970 reads as 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a saturating cast is what is meant")]
+fn whole(milliseconds: f64) -> u64 {
+    milliseconds as u64
+}
+
+/// The moment of an input to the machine.
+pub(super) fn now() -> Now {
+    // Without a random source jitter falls away; order numbers, which need one, are refused elsewhere.
+    Now { at: Millis(whole(performance_now())), random: getrandom::u32().unwrap_or(u32::MAX / 2) }
+}
+
+/// `Date.now()`.
+pub(super) struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&mut self) -> UnixMillis {
+        UnixMillis(whole(date_now()))
+    }
+}
+
+/// `crypto.getRandomValues`, and nothing else.
+pub(super) struct SecureRandom;
+
+impl RandomSource for SecureRandom {
+    type Error = getrandom::Error;
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+        getrandom::fill(bytes)
+    }
+}
+
+/// Where one purchase's number is kept through a reload: under a key made from its token, which itself is never stored.
+pub(super) struct Shelf {
+    key: String,
+}
+
+impl Shelf {
+    pub(super) fn for_token(token: &str) -> Self {
+        // FNV-1a: tells purchases apart; 64 bits say nothing useful about a token of 128 or more.
+        let hash = token
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        Self { key: ["payby-checkout:", &hash.to_string()].concat() }
+    }
+
+    /// Keeps the number. Where storage is denied or full the page goes on from memory, and a reload asks the proxy.
+    pub(super) fn save(&self, saved: &Saved) {
+        if let Some(storage) = storage() {
+            let scene = saved.scene.map_or("-", Scene::as_str);
+            let _ = storage.set_item(&self.key, &["1", saved.order_number.as_str(), scene].join(" "));
+        }
+    }
+
+    /// What was kept, if it can be read.
+    pub(super) fn load(&self) -> Option<Saved> {
+        let text = storage()?.get_item(&self.key).ok()??;
+        let mut parts = text.split(' ');
+        let ("1", number, scene) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
+        Some(Saved { order_number: number.parse().ok()?, scene: Scene::from_name(scene) })
+    }
+}
+
+/// `localStorage`, where there is one and it is allowed.
+fn storage() -> Option<Storage> {
+    let storage = Reflect::get(&js_sys::global(), &"localStorage".into()).ok()?;
+    (!storage.is_falsy()).then(|| storage.unchecked_into())
+}

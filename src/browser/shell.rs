@@ -1,0 +1,178 @@
+//! Runs one checkout machine over `fetch` and one timer. It makes no decision: it does what the machine says.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo_timers::callback::Timeout;
+use js_sys::Function;
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use web_sys::AbortController;
+
+use super::platform::{self, Shelf};
+use super::{http, to_js};
+use crate::checkout::{Answer, Checkout, Now, Output, Request, Stop};
+use crate::time::Millis;
+
+/// The longest time that a timer can be set to.
+const LONGEST_TIMER: u64 = i32::MAX as u64;
+
+/// One open checkout. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Shell(Rc<RefCell<Inner>>);
+
+struct Inner {
+    machine: Checkout,
+    proxy: http::Proxy,
+    shelf: Shelf,
+    /// `None` once closed.
+    listener: Option<Function>,
+    timer: Option<Timeout>,
+    in_flight: Option<InFlight>,
+    sent: u32,
+}
+
+/// Aborts its request when dropped, unless the answer has come.
+struct InFlight {
+    serial: u32,
+    controller: AbortController,
+    _deadline: Timeout,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stopped<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+impl Shell {
+    pub(super) fn new(proxy: String, token: &str, listener: Function) -> Self {
+        let shelf = Shelf::for_token(token);
+        Self(Rc::new(RefCell::new(Inner {
+            machine: Checkout::new(shelf.load()),
+            proxy: http::Proxy::new(proxy, token),
+            shelf,
+            listener: Some(listener),
+            timer: None,
+            in_flight: None,
+            sent: 0,
+        })))
+    }
+
+    /// Gives the machine an input, then does what it wants done.
+    pub(super) fn command(&self, input: impl FnOnce(&mut Checkout, Now)) {
+        input(&mut self.0.borrow_mut().machine, platform::now());
+        self.drain();
+    }
+
+    pub(super) fn close(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.listener = None;
+        inner.timer = None;
+        inner.abort();
+    }
+
+    fn drain(&self) {
+        loop {
+            // No borrow is held while JavaScript runs: a listener may call back in.
+            let mut inner = self.0.borrow_mut();
+            if inner.listener.is_none() {
+                return;
+            }
+            let Some(output) = inner.machine.poll_output() else { return };
+            match output {
+                Output::Save(saved) => inner.shelf.save(&saved),
+                Output::Send(request) => {
+                    drop(inner);
+                    self.send(request);
+                }
+                Output::Abort => inner.abort(),
+                Output::WakeAt(at) => inner.timer = at.map(|at| self.timer(at)),
+                Output::Tell => {
+                    let view = to_js(&inner.machine.view(platform::now().at));
+                    let listener = inner.listener.clone();
+                    drop(inner);
+                    tell(listener.as_ref(), &view, &JsValue::UNDEFINED);
+                }
+                Output::Stop(why) => {
+                    let listener = inner.listener.clone();
+                    drop(inner);
+                    tell(listener.as_ref(), &JsValue::UNDEFINED, &stopped(&why));
+                }
+            }
+        }
+    }
+
+    fn timer(&self, at: Millis) -> Timeout {
+        let shell = self.clone();
+        timeout(at.since(platform::now().at), move || shell.command(Checkout::handle_wake))
+    }
+
+    fn send(&self, request: Request) {
+        let Ok(controller) = AbortController::new() else { return };
+        let signal = controller.signal();
+        let mut inner = self.0.borrow_mut();
+        inner.sent = inner.sent.wrapping_add(1);
+        let serial = inner.sent;
+        let deadline = {
+            let controller = controller.clone();
+            timeout(http::time_limit(&request), move || controller.abort())
+        };
+        inner.in_flight = Some(InFlight { serial, controller, _deadline: deadline });
+        let exchange = inner.proxy.exchange(request, &signal);
+        drop(inner);
+        let shell = self.clone();
+        js_sys::futures::spawn_local(async move {
+            let answer = exchange.await;
+            shell.answered(serial, answer);
+        });
+    }
+
+    fn answered(&self, serial: u32, answer: Answer) {
+        let mut inner = self.0.borrow_mut();
+        if inner.in_flight.as_ref().is_none_or(|in_flight| in_flight.serial != serial) {
+            return; // aborted: the machine has moved on
+        }
+        inner.in_flight = None;
+        drop(inner);
+        self.command(|machine, now| machine.handle_answer(now, answer));
+    }
+}
+
+impl Inner {
+    fn abort(&mut self) {
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.controller.abort();
+        }
+    }
+}
+
+fn timeout(after: Millis, call: impl FnOnce() + 'static) -> Timeout {
+    let after = u32::try_from(after.0.min(LONGEST_TIMER)).expect("below 2³¹");
+    Timeout::new(after, call)
+}
+
+/// Calls the listener; what it throws is its own affair and must not stop the watch.
+fn tell(listener: Option<&Function>, view: &JsValue, stop: &JsValue) {
+    if let Some(listener) = listener {
+        let _ = listener.call2(&JsValue::UNDEFINED, view, stop);
+    }
+}
+
+fn stopped(why: &Stop) -> JsValue {
+    to_js(&match why {
+        Stop::TokenRejected => Stopped { code: "token_rejected", http_status: Some(404), problem: None, detail: None },
+        Stop::Refused(refusal) => Stopped {
+            code: "refused",
+            http_status: Some(refusal.http_status),
+            problem: refusal.code.as_deref(),
+            detail: refusal.detail.as_deref(),
+        },
+    })
+}
