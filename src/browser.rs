@@ -4,6 +4,9 @@
 //! [machine](crate::checkout), [`http`] turns its requests into `fetch` and answers into values, [`platform`] has the
 //! clocks, the random source and the storage.
 
+// The exports must be `pub`, and nothing in Rust calls them.
+#![expect(unreachable_pub)]
+
 mod http;
 mod platform;
 mod shell;
@@ -78,15 +81,15 @@ pub fn open(proxy: String, token: &str, listener: Function) -> u32 {
     handle
 }
 
-/// The customer wants to pay, with the scene of that name or else as the purchase says.
+/// The customer wants to pay, with the scene of that name or, if it is empty, as the purchase says.
 #[wasm_bindgen]
-pub fn start(handle: u32, scene: Option<String>) -> Result<(), JsValue> {
-    let scene = match scene.as_deref().map(Scene::from_name) {
-        Some(None) => {
+pub fn start(handle: u32, scene: &str) -> Result<(), JsValue> {
+    let scene = match Scene::from_name(scene) {
+        None if !scene.is_empty() => {
             let message = "scene is \"DYNQR\" or \"PAYPAGE\"";
             return Err(to_js(&Thrown { code: "invalid_argument", message, position: None }));
         }
-        scene => scene.flatten(),
+        scene => scene,
     };
     let fresh = fresh()?;
     with(handle, |shell| shell.command(|machine, now| machine.start(now, fresh, scene)));
@@ -103,12 +106,6 @@ pub fn resume(handle: u32) {
 #[wasm_bindgen]
 pub fn cancel(handle: u32) {
     with(handle, |shell| shell.command(Checkout::cancel));
-}
-
-/// There is a reason to look at once: the page became visible, or came back online.
-#[wasm_bindgen]
-pub fn wake(handle: u32) {
-    with(handle, |shell| shell.command(Checkout::handle_wake));
 }
 
 /// Drops a checkout: its request is aborted, its timer cleared, its listener never called again.

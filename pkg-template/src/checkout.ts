@@ -1,0 +1,296 @@
+// One purchase's checkout, as a page uses it. The rules are the core's; here they become promises, listeners and iterators.
+
+import { type ErrorCode, type ErrorDetails, PaybyCheckoutError, typed } from './error.js';
+import type { OrderNumber } from './order-number.js';
+import { core } from './wasm.js';
+
+/** How the customer pays: a QR code of `payUrl` for the phone, or PayBy's page in this browser. */
+export type Scene = 'DYNQR' | 'PAYPAGE';
+
+/** An amount as a decimal string ("12.50") and its currency. */
+export interface Money {
+  readonly amount: string;
+  readonly currency: 'AED';
+}
+
+/** Why an order was not paid. */
+export interface Failure {
+  readonly reason: 'cancelled' | 'expired' | 'declined' | 'revoked';
+  /** PayBy's own code. */
+  readonly code?: string;
+  /** PayBy's own words. */
+  readonly message?: string;
+}
+
+/** Where the checkout stands. `paid` and `failed` mean that PayBy said so. */
+export type CheckoutStatus =
+  /** No order has been started. */
+  | { readonly status: 'idle' }
+  /** Asked, and nobody knows yet: the customer should not pay again. */
+  | { readonly status: 'unknown'; readonly orderNumber: OrderNumber }
+  /** PayBy waits for the payer. */
+  | {
+      readonly status: 'pending';
+      readonly orderNumber: OrderNumber;
+      readonly amount: Money;
+      readonly scene: Scene;
+      /** What the QR code must hold, or where to send the browser. */
+      readonly payUrl?: string;
+      /** How long it can still be paid, in milliseconds from this update. */
+      readonly expiresInMs: number;
+      /** Whether it is being cancelled. */
+      readonly cancelling: boolean;
+    }
+  | CheckoutResult;
+
+/** How a checkout ends. */
+export type CheckoutResult =
+  | { readonly status: 'paid'; readonly orderNumber: OrderNumber; readonly amount: Money }
+  /** Not paid. `start()` may be called again: it makes a new order. */
+  | { readonly status: 'failed'; readonly orderNumber: OrderNumber; readonly amount: Money; readonly failure: Failure }
+  /** PayBy said both "failed" and "paid". A person has to settle it; the customer should not pay again. */
+  | { readonly status: 'conflict'; readonly orderNumber: OrderNumber; readonly amount: Money };
+
+export interface CheckoutOptions {
+  /** The base URL of the backend proxy, for example `https://pay.shop.example`. */
+  readonly proxy: string | URL;
+  /** The checkout token that the shop's server got when it opened the purchase. */
+  readonly token: string;
+  /** Aborting it disposes of the checkout. The order itself goes on. */
+  readonly signal?: AbortSignal;
+}
+
+export interface StartOptions {
+  /** How the customer pays. Default: as the purchase says. */
+  readonly scene?: Scene;
+}
+
+/** One purchase's checkout. Iterating over it yields each status from the current one on, up to the result. */
+export interface Checkout extends AsyncIterable<CheckoutStatus> {
+  /** Where it stands now. */
+  readonly status: CheckoutStatus;
+  /** Resolves once PayBy has decided. After a failure, `start()` begins anew, and so does this. */
+  readonly result: Promise<CheckoutResult>;
+  /**
+   * The customer wants to pay. Makes an order, or goes on with the one that there is; a new one only after the old one
+   * has failed. Resolves when there is something to show: `pending`, or a result.
+   */
+  start(options?: StartOptions): Promise<CheckoutStatus>;
+  /** Goes on after a reload or a return from the pay page. Resolves as `start` does, or with `idle` if there is no order. */
+  resume(): Promise<CheckoutStatus>;
+  /** The customer gives up. Resolves with the result: `paid` if the payment was faster. */
+  cancel(): Promise<CheckoutStatus>;
+  /** Calls `listener` at every change from now on. Returns a function that ends it. */
+  subscribe(listener: (status: CheckoutStatus) => void): () => void;
+  /** Stops asking and lets go of everything. The order itself goes on. */
+  dispose(): void;
+}
+
+/** What the core says when it cannot go on. */
+interface Stop extends ErrorDetails {
+  readonly code: ErrorCode;
+}
+
+interface Waiter {
+  settles(status: CheckoutStatus): boolean;
+  resolve(status: CheckoutStatus): void;
+  reject(error: PaybyCheckoutError): void;
+}
+
+/**
+ * Opens the checkout of one purchase. Nothing is asked before `start` or `resume`.
+ *
+ * @throws {PaybyCheckoutError} `invalid_argument` when an option is of the wrong form.
+ */
+export function createCheckout(options: CheckoutOptions): Checkout {
+  const proxy = proxyUrl(options?.proxy);
+  const { token, signal } = options;
+  // RFC 6750 §2.1: what a bearer token consists of. Anything else could not be sent.
+  if (typeof token !== 'string' || !/^[\w.~+/-]+=*$/.test(token)) {
+    throw new PaybyCheckoutError('invalid_argument', 'token is the checkout token that the shop’s server got');
+  }
+
+  let status: CheckoutStatus = { status: 'idle' };
+  let handle: number | undefined;
+  let closed: PaybyCheckoutError | undefined;
+  let result = deferred();
+  const listeners = new Set<(status: CheckoutStatus) => void>();
+  const waiters = new Set<Waiter>();
+
+  function changed(next: CheckoutStatus): void {
+    status = next;
+    if (isResult(next)) result.resolve(next);
+    for (const waiter of waiters) {
+      if (waiter.settles(next)) {
+        waiters.delete(waiter);
+        waiter.resolve(next);
+      }
+    }
+    for (const listener of [...listeners]) {
+      try {
+        listener(next);
+      } catch (error) {
+        // A listener's error is reported as uncaught; the watch goes on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  function stopped(error: PaybyCheckoutError): void {
+    result.reject(error);
+    for (const waiter of waiters) waiter.reject(error);
+    waiters.clear();
+  }
+
+  function heard(view: CheckoutStatus | undefined, stop: Stop | undefined): void {
+    if (view) changed(view);
+    if (stop) stopped(stopError(stop));
+  }
+
+  /** Runs a command and resolves with the first status, from the one right after it on, that settles it. */
+  async function command(
+    run: (handle: number) => void,
+    settles: (status: CheckoutStatus) => boolean,
+    atOnce: (status: CheckoutStatus) => boolean = settles,
+  ): Promise<CheckoutStatus> {
+    if (closed) throw closed;
+    handle ??= typed(() => core().open(proxy, token, heard));
+    const opened = handle;
+    return new Promise<CheckoutStatus>((resolve, reject) => {
+      const waiter = { settles, resolve, reject };
+      waiters.add(waiter);
+      try {
+        typed(() => run(opened));
+      } catch (error) {
+        waiters.delete(waiter);
+        throw error;
+      }
+      if (result.settled && !isResult(status)) result = deferred();
+      if (atOnce(status) && waiters.delete(waiter)) resolve(status);
+    });
+  }
+
+  function dispose(reason?: unknown): void {
+    if (closed) return;
+    signal?.removeEventListener('abort', aborted);
+    closed = new PaybyCheckoutError('aborted', 'the checkout was disposed of', {}, { cause: reason });
+    if (handle !== undefined) core().close(handle);
+    stopped(closed);
+    listeners.clear();
+  }
+
+  function aborted(): void {
+    dispose(signal?.reason);
+  }
+
+  if (signal?.aborted) aborted();
+  else signal?.addEventListener('abort', aborted);
+
+  return {
+    get status() {
+      return status;
+    },
+    get result() {
+      return result.promise;
+    },
+    start: (start = {}) => command((opened) => core().start(opened, start.scene ?? ''), isShowable),
+    resume: () => command((opened) => core().resume(opened), (next) => next.status !== 'unknown', isShowable),
+    cancel: () => command((opened) => core().cancel(opened), (next) => next.status === 'idle' || isResult(next)),
+    subscribe(listener) {
+      // Each subscription is its own, also of one function twice.
+      const own = (next: CheckoutStatus): void => listener(next);
+      if (!closed) listeners.add(own);
+      return () => listeners.delete(own);
+    },
+    dispose: () => dispose(),
+    async *[Symbol.asyncIterator]() {
+      const queue: CheckoutStatus[] = [status];
+      let wake = (): void => {};
+      let failure: PaybyCheckoutError | undefined = closed;
+      const unsubscribe = this.subscribe((next) => {
+        queue.push(next);
+        wake();
+      });
+      // `result` is what also hears of a stop.
+      result.promise.catch((error: PaybyCheckoutError) => {
+        failure = error;
+        wake();
+      });
+      try {
+        for (;;) {
+          const next = queue.shift();
+          if (next) {
+            yield next;
+            if (isResult(next)) return;
+          } else if (failure) {
+            throw failure;
+          } else {
+            await new Promise<void>((resolve) => (wake = resolve));
+          }
+        }
+      } finally {
+        unsubscribe();
+      }
+    },
+  };
+}
+
+function isResult(status: CheckoutStatus): status is CheckoutResult {
+  return status.status === 'paid' || status.status === 'failed' || status.status === 'conflict';
+}
+
+function isShowable(status: CheckoutStatus): boolean {
+  return status.status !== 'idle' && status.status !== 'unknown';
+}
+
+/** A promise with its ends, that never counts as unhandled: who does not ask for the result does not care. */
+function deferred(): {
+  readonly promise: Promise<CheckoutResult>;
+  readonly settled: boolean;
+  resolve(result: CheckoutResult): void;
+  reject(error: PaybyCheckoutError): void;
+} {
+  let ends!: { resolve(result: CheckoutResult): void; reject(error: PaybyCheckoutError): void };
+  let settled = false;
+  const promise = new Promise<CheckoutResult>((resolve, reject) => (ends = { resolve, reject }));
+  promise.catch(() => {});
+  return {
+    promise,
+    get settled() {
+      return settled;
+    },
+    resolve(result) {
+      settled = true;
+      ends.resolve(result);
+    },
+    reject(error) {
+      settled = true;
+      ends.reject(error);
+    },
+  };
+}
+
+/** The proxy's URL without a slash at its end. A relative one is taken from the page's own origin. */
+function proxyUrl(proxy: unknown): string {
+  const base = (globalThis as { location?: { href: string } }).location?.href;
+  let url: URL | undefined;
+  try {
+    url = new URL(String(proxy), base);
+  } catch {
+    // Said below.
+  }
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
+    throw new PaybyCheckoutError('invalid_argument', 'proxy is the http(s) base URL of the backend proxy');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function stopError({ code, ...details }: Stop): PaybyCheckoutError {
+  const message =
+    code === 'token_rejected'
+      ? 'the proxy does not accept the checkout token: it is wrong or has expired'
+      : `the proxy refused: ${details.detail ?? `HTTP ${details.httpStatus}`}`;
+  return new PaybyCheckoutError(code, message, details);
+}

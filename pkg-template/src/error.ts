@@ -1,0 +1,68 @@
+// The package's one error class. Codes are stable; messages are for people and may change.
+
+/** What can go wrong, by its stable name. */
+export type ErrorCode =
+  /** An argument is of the wrong type or form; the message says which. */
+  | 'invalid_argument'
+  /** The order number has no symbols. */
+  | 'order_number_empty'
+  /** The order number has more than 64 symbols. */
+  | 'order_number_too_long'
+  /** The order number has a symbol other than `A-Z a-z 0-9 - _`, at `details.position`. */
+  | 'order_number_bad_symbol'
+  /** `crypto.getRandomValues` is missing or failed. No weaker number is made. */
+  | 'no_secure_random'
+  /** The clock is past the year 3084. */
+  | 'clock_out_of_range'
+  /** The page's Content-Security-Policy forbids WebAssembly: add `'wasm-unsafe-eval'` to `script-src`. */
+  | 'wasm_blocked'
+  /** The WebAssembly module could not be started; `cause` says why. The next call tries again. */
+  | 'wasm_failed'
+  /** The proxy does not accept the token: it is wrong or has expired. Get another from the shop's server. */
+  | 'token_rejected'
+  /** The proxy refused the request; `details` has what it said. Trying the same again would not help. */
+  | 'refused'
+  /** The checkout was disposed of, or its signal aborted. The order itself goes on: `resume()` a new checkout. */
+  | 'aborted';
+
+/** More about an error, as far as its code has it. */
+export interface ErrorDetails {
+  /** The offending symbol of an order number, counted from 0. */
+  readonly position?: number;
+  /** The proxy's HTTP status. */
+  readonly httpStatus?: number;
+  /** The proxy's own code (its problem document's `code`). */
+  readonly problem?: string;
+  /** What the proxy said, in words. */
+  readonly detail?: string;
+}
+
+/** Every error that this package throws or rejects with. */
+export class PaybyCheckoutError extends Error {
+  override readonly name = 'PaybyCheckoutError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** What the core throws: a plain object. */
+interface Thrown extends ErrorDetails {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Runs a call into the core; what it throws becomes a `PaybyCheckoutError`. */
+export function typed<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    if (thrown instanceof Error) throw thrown;
+    const { code, message, ...details } = thrown as Thrown;
+    throw new PaybyCheckoutError(code, message, details);
+  }
+}

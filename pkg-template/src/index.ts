@@ -1,0 +1,17 @@
+// The public API, and nothing else. Importing it does nothing: the WebAssembly module starts at the first call that needs it.
+
+export { createCheckout } from './checkout.js';
+export type {
+  Checkout,
+  CheckoutOptions,
+  CheckoutResult,
+  CheckoutStatus,
+  Failure,
+  Money,
+  Scene,
+  StartOptions,
+} from './checkout.js';
+export { PaybyCheckoutError } from './error.js';
+export type { ErrorCode, ErrorDetails } from './error.js';
+export { isOrderNumber, orderNumber, parseOrderNumber } from './order-number.js';
+export type { OrderNumber } from './order-number.js';
