@@ -187,7 +187,7 @@ fn assemble() -> Result<()> {
     ];
     for (from, to, names) in copies {
         fs::create_dir_all(&to)?;
-        for name in names {
+        for name in names.iter().filter(|name| from.join(name).exists()) {
             fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy {name} into the package"))?;
         }
     }
