@@ -1,0 +1,121 @@
+//! The key files: two RSA pairs, the merchant's and PayBy's, in PEM.
+//!
+//! | file | if it is missing |
+//! |---|---|
+//! | `merchant_public.pem` | taken from the private key, or made with it |
+//! | `merchant_private.pem` | made, if `merchant_public.pem` is missing as well; else not needed |
+//! | `payby_private.pem` | made, if `payby_public.pem` is missing as well; else an error |
+//! | `payby_public.pem` | taken from the private key, or made with it |
+//!
+//! No file is ever overwritten. Private ones are created for their owner only (mode 0600).
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use aws_lc_rs::signature::KeyPair as _;
+use payby_checkout::gateway::signature::{SigningKey, VerifyingKey};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// What PayBy needs of the two pairs.
+#[derive(Debug)]
+pub struct Keys {
+    /// Verifies the merchant's calls.
+    pub merchant: VerifyingKey,
+    /// Signs PayBy's answers and notifications.
+    pub payby: SigningKey,
+}
+
+impl Keys {
+    /// Reads the key files of a directory, and makes those that are missing.
+    ///
+    /// # Errors
+    /// A file cannot be read or made, holds no usable key, or the two files of a pair do not belong together. The message
+    /// names the file.
+    pub fn open(directory: &Path) -> anyhow::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let (_, merchant) = pair(directory, "merchant")?;
+        let (payby, _) = pair(directory, "payby")?;
+        let payby = payby.with_context(|| {
+            format!(
+                "{} is missing beside payby_public.pem: without it no answer can be signed. Put it back, or remove \
+                 payby_public.pem to have a new pair made.",
+                directory.join("payby_private.pem").display()
+            )
+        })?;
+        Ok(Self { merchant, payby })
+    }
+}
+
+fn pair(directory: &Path, whose: &str) -> anyhow::Result<(Option<SigningKey>, VerifyingKey)> {
+    let private_file = directory.join(format!("{whose}_private.pem"));
+    let public_file = directory.join(format!("{whose}_public.pem"));
+    let private = read(&private_file)?.map(SecretString::from);
+    let public = read(&public_file)?;
+
+    let (private, public) = match (private, public) {
+        (None, None) => {
+            let (private, public) = SigningKey::generate_pem()?;
+            write(&private_file, private.expose_secret(), 0o600)?;
+            write(&public_file, &public, 0o644)?;
+            tracing::info!("made {} and {}", private_file.display(), public_file.display());
+            (Some(private), public)
+        }
+        (Some(private), None) => {
+            let public = public_of(&private).with_context(|| private_file.display().to_string())?;
+            write(&public_file, &public, 0o644)?;
+            tracing::info!("made {}", public_file.display());
+            (Some(private), public)
+        }
+        (private, Some(public)) => (private, public),
+    };
+
+    let verifying = VerifyingKey::from_pem(&public).with_context(|| public_file.display().to_string())?;
+    let signing = private.map(|private| SigningKey::from_pem(&private)).transpose();
+    let signing = signing.with_context(|| private_file.display().to_string())?;
+    if let Some(signing) = &signing {
+        let probe = b"do these two belong together?";
+        ensure!(
+            verifying.verify(probe, signing.sign(probe).as_bytes()).is_ok(),
+            "{} is not the public key of {}",
+            public_file.display(),
+            private_file.display()
+        );
+    }
+    Ok((signing, verifying))
+}
+
+fn public_of(private: &SecretString) -> anyhow::Result<String> {
+    SigningKey::from_pem(private)?; // Says best what is wrong with it.
+    let block = pem::parse(private.expose_secret())?;
+    let pair = match block.tag() {
+        "RSA PRIVATE KEY" => RsaKeyPair::from_der(block.contents())?,
+        _ => RsaKeyPair::from_pkcs8(block.contents())?,
+    };
+    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())?;
+    let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    Ok(pem::encode_config(&pem::Pem::new("PUBLIC KEY", public.as_ref()), lines))
+}
+
+fn read(file: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => bail!("cannot read {}: {error}", file.display()),
+    }
+}
+
+fn write(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
+    created
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,177 @@
+//! What a merchant may ask for, and the words in which PayBy refuses the rest.
+
+use std::borrow::Cow;
+
+use payby_checkout::gateway::wire::{OrderReference, PlaceOrder, code, path};
+use payby_checkout::time::{Millis, UnixMillis};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde_json::value::RawValue;
+use url::Url;
+
+/// The scenes in which the payer goes to a page or scans a code of it. The others are not open to this merchant.
+const SCENES: [&str; 5] = ["PAYPAGE", "DYNQR", "EWALLET", "JSAPI", "INAPP"];
+/// How long an order can be paid unless the merchant says otherwise.
+const DEFAULT_EXPIRY: Millis = Millis::from_secs(2 * 3600);
+/// How long an order can be paid at most.
+const LONGEST_EXPIRY: Millis = Millis::from_secs(48 * 3600);
+
+/// A call on acquire orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Call {
+    /// Create an order.
+    #[serde(rename = "placeOrder")]
+    Place,
+    /// Query an order.
+    #[serde(rename = "getOrder")]
+    Get,
+    /// Cancel an order.
+    #[serde(rename = "cancelOrder")]
+    Cancel,
+}
+
+impl Call {
+    /// The call that has this path below the base URL.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            path::PLACE_ORDER => Some(Self::Place),
+            path::GET_ORDER => Some(Self::Get),
+            path::CANCEL_ORDER => Some(Self::Cancel),
+            _ => None,
+        }
+    }
+}
+
+/// Why a call is refused: head code and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of [`code`].
+    pub code: &'static str,
+    /// PayBy's word for it; after `INVALID_PARAMETER`, what is wrong.
+    pub msg: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, msg: &'static str) -> Self {
+        Self { code, msg: msg.into() }
+    }
+
+    pub(crate) fn invalid(what: impl std::fmt::Display) -> Self {
+        Self { code: code::INVALID_PARAMETER, msg: format!("INVALID_PARAMETER: {what}").into() }
+    }
+}
+
+/// A request's envelope. Its `bizContent` stays text, since a repetition is known by its bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope<'a> {
+    /// When the request was made: Unix milliseconds, or RFC 3339 as PayBy's PHP SDK writes it.
+    #[serde(deserialize_with = "unix_or_rfc3339")]
+    pub request_time: UnixMillis,
+    /// The call's parameters.
+    #[serde(borrow)]
+    pub biz_content: &'a RawValue,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a request's body.
+    ///
+    /// # Errors
+    /// 400, with what is wrong.
+    pub fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(Refusal::invalid)
+    }
+}
+
+fn unix_or_rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixMillis, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "requestTime is Unix milliseconds")]
+    enum Either {
+        Unix(UnixMillis),
+        Rfc3339(String),
+    }
+    match Either::deserialize(deserializer)? {
+        Either::Unix(time) => Ok(time),
+        Either::Rfc3339(text) => {
+            let millis = text.parse().map(jiff::Timestamp::as_millisecond);
+            let millis = millis.ok().and_then(|millis| u64::try_from(millis).ok());
+            millis.map(UnixMillis).ok_or_else(|| D::Error::custom("requestTime is Unix milliseconds"))
+        }
+    }
+}
+
+/// Reads `placeOrder`'s parameters, all but the rules on time.
+pub(super) fn place_order(biz_content: &str) -> Result<PlaceOrder, Refusal> {
+    let request: PlaceOrder = read(biz_content)?;
+    let redirect_url = request.pay_scene_params.as_ref().and_then(|params| params.redirect_url.as_deref());
+
+    length("subject", Some(&request.subject), 1, 128)?; // The documentation says 12; its own samples are longer.
+    length("notifyUrl", request.notify_url.as_deref(), 1, 200)?;
+    length("reserved", request.reserved.as_deref(), 0, 200)?;
+    if !SCENES.contains(&request.pay_scene_code.as_str()) {
+        return Err(Refusal::new(code::PAYSCENECODE_ILLEGAL, "PAYSCENECODE_ILLEGAL"));
+    }
+    if request.pay_scene_code == "PAYPAGE" && redirect_url.is_none_or(str::is_empty) {
+        return Err(Refusal::new(code::MISSING_REDIRECT_URL, "MISSING_REDIRECT_URL"));
+    }
+    length("paySceneParams.redirectUrl", redirect_url, 0, 512)?;
+    web_url("notifyUrl", request.notify_url.as_deref())?;
+    web_url("paySceneParams.redirectUrl", redirect_url)?;
+    Ok(request)
+}
+
+/// When an order ends, by the rules on `expiredTime`.
+pub(super) fn expired_time(request: &PlaceOrder, request_time: UnixMillis) -> Result<UnixMillis, Refusal> {
+    let Some(expired_time) = request.expired_time else {
+        return Ok(request_time.plus(DEFAULT_EXPIRY));
+    };
+    if expired_time < request_time {
+        Err(Refusal::new(code::EXPIREDTIME_LESS_THAN_REQUESTTIME, "EXPIREDTIME_LESS_THAN_REQUESTTIME"))
+    } else if expired_time > request_time.plus(LONGEST_EXPIRY) {
+        Err(Refusal::new(code::EXPIREDTIME_TOO_LATER, "EXPIREDTIME_TOO_LATER"))
+    } else {
+        Ok(expired_time)
+    }
+}
+
+/// Reads which order a call is about.
+pub(super) fn reference(biz_content: &str) -> Result<OrderReference, Refusal> {
+    read(biz_content)
+}
+
+fn read<T: DeserializeOwned>(biz_content: &str) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_str(biz_content);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().iter().next() {
+        Some(_) => Refusal::invalid(&error),
+        None => Refusal::invalid(format_args!("bizContent: {}", error.inner())),
+    })
+}
+
+fn length(field: &str, value: Option<&str>, least: usize, most: usize) -> Result<(), Refusal> {
+    match value.map(|value| value.chars().count()) {
+        Some(length) if !(least..=most).contains(&length) => {
+            Err(Refusal::invalid(format_args!("{field}: {length} characters, allowed are {least} to {most}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A URL that a browser or a client may be sent to. Its origin goes into a Content-Security-Policy, where some of the
+/// characters that a host may have would mean something.
+fn web_url(field: &str, value: Option<&str>) -> Result<(), Refusal> {
+    let good = |text: &str| {
+        Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.host_str().is_some_and(|host| !host.contains([';', ',', '\'', '"', '*']))
+        })
+    };
+    match value {
+        Some(text) if !text.is_empty() && !good(text) => {
+            Err(Refusal::invalid(format_args!("{field}: not an http or https URL")))
+        }
+        _ => Ok(()),
+    }
+}
