@@ -1,3 +1,105 @@
-//! Placeholder.
+//! The proxy's command line.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use payby_proxy::config::LogConfig;
+use payby_proxy::random::{self, Hash};
+use payby_proxy::{Config, start};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The merchant's backend proxy for payby-checkout.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGINT or SIGTERM.
+    Serve {
+        /// The settings; those in the environment (`PAYBY_PROXY_…`) win.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Read the settings and the keys, open the database, and say what is wrong.
+    Check {
+        /// The settings; those in the environment (`PAYBY_PROXY_…`) win.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Make a key for a shop's server, and the line that lets it in.
+    NewApiKey,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails as well.
+            let _ = writeln!(std::io::stderr(), "payby-proxy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve { config } => serve(load(config).await?).await,
+        Command::Check { config } => {
+            load(config).await?;
+            say("the configuration is good")
+        }
+        Command::NewApiKey => {
+            let key = random::secret().context("the platform's random source failed")?;
+            say(&format!("key, for the shop's server only: {key}"))?;
+            say(&format!("line for the proxy's settings:   api_key_sha256 = [\"{}\"]", Hash::of(&key).to_hex()))
+        }
+    }
+}
+
+async fn load(file: Option<PathBuf>) -> anyhow::Result<Config> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Config::load(file.as_deref(), environment).await?)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(&config.log);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = start(config).await?;
+    say(&format!("payby-proxy is listening on http://{}", running.address))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("shutting down");
+    running.shutdown().await;
+    Ok(())
+}
+
+fn log_to_stderr(config: &LogConfig) {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(&config.filter));
+    if config.json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}
+
+/// What programs read.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}

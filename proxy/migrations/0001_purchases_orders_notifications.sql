@@ -1,0 +1,55 @@
+-- Money is in fils, time in Unix milliseconds. `orders.status` is derived from `orders.state` and exists to be indexed.
+
+CREATE TABLE purchases (
+    id            TEXT PRIMARY KEY,
+    reference     TEXT NOT NULL UNIQUE,
+    amount_fils   BIGINT NOT NULL CHECK (amount_fils > 0),
+    currency      TEXT NOT NULL,
+    subject       TEXT NOT NULL,
+    scene         TEXT NOT NULL,
+    redirect_url  TEXT,
+    pay_within_ms BIGINT, -- NULL: the shop left it to the proxy's setting
+    created_at    BIGINT NOT NULL
+);
+
+-- A token itself is never stored.
+CREATE TABLE checkout_tokens (
+    token_sha256 BLOB PRIMARY KEY,
+    purchase_id  TEXT NOT NULL REFERENCES purchases (id),
+    expires_at   BIGINT NOT NULL
+);
+
+CREATE INDEX checkout_tokens_of_purchase ON checkout_tokens (purchase_id);
+
+CREATE TABLE orders (
+    order_number      TEXT PRIMARY KEY,
+    purchase_id       TEXT NOT NULL REFERENCES purchases (id),
+    scene             TEXT NOT NULL,
+    amount_fils       BIGINT NOT NULL CHECK (amount_fils > 0),
+    currency          TEXT NOT NULL,
+    biz_content       BLOB NOT NULL, -- placeOrder's parameters, sent byte for byte on every attempt
+    expires_at        BIGINT NOT NULL,
+    created_at        BIGINT NOT NULL,
+    state             TEXT NOT NULL, -- everything that the gateway has said so far, as JSON
+    status            TEXT NOT NULL,
+    pay_url           TEXT,
+    version           BIGINT NOT NULL,
+    create_unknown_at BIGINT, -- the newest creation sent whose outcome is not known
+    cancel_wanted     INTEGER NOT NULL DEFAULT 0,
+    cancel_unknown    INTEGER NOT NULL DEFAULT 0, -- a cancel was sent and not refused
+    queried_at        BIGINT,
+    cancel_sent_at    BIGINT
+);
+
+-- A purchase has at most one live order, whatever the code above believes.
+CREATE UNIQUE INDEX one_live_order_per_purchase ON orders (purchase_id) WHERE status IN ('unknown', 'pending');
+
+CREATE INDEX orders_of_purchase ON orders (purchase_id, created_at);
+
+CREATE TABLE notifications (
+    notify_id    TEXT PRIMARY KEY,
+    order_number TEXT NOT NULL,
+    received_at  BIGINT NOT NULL,
+    body         BLOB NOT NULL,
+    alert        TEXT -- why it changed nothing and a person has to look
+);

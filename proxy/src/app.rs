@@ -1,0 +1,135 @@
+//! What the handlers and the workers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use payby_checkout::order::Status;
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::time::{Millis, UnixMillis};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{Clock, Pace};
+use crate::gateway::Gateway;
+use crate::random::Hash;
+use crate::store::{self, Changed, Order, Store};
+use crate::waiting::Waiting;
+
+/// The running proxy. Cheap to clone.
+pub type App = Arc<Shared>;
+
+/// What the handlers and the workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is remembered.
+    pub store: Store,
+    /// PayBy.
+    pub gateway: Gateway,
+    /// Who waits for which order.
+    pub waiting: Arc<Waiting>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How far apart calls about one order are.
+    pub pace: Pace,
+    /// Where PayBy sends notifications.
+    pub notify_url: String,
+    /// The origins of the shop's pages.
+    pub allowed_origins: Vec<HeaderValue>,
+    /// The hashes of the keys that shop servers show.
+    pub api_keys: Vec<Hash>,
+    /// How long a checkout token is good for.
+    pub token_lifetime: Millis,
+    /// How long an order can be paid, if its purchase does not say.
+    pub pay_within: Millis,
+    /// Turns true once, at the end.
+    pub stopping: watch::Sender<bool>,
+    /// How many tasks are at work.
+    pub tasks: watch::Sender<usize>,
+}
+
+impl Shared {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Runs something to its end, whether or not whoever asked for it stays to see it.
+    pub fn spawn<T: Send + 'static>(self: &Arc<Self>, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let task = Task::begin(Arc::clone(self));
+        tokio::spawn(async move {
+            let _task = task;
+            work.await
+        })
+    }
+
+    /// Comes to its end when the proxy is to stop.
+    pub async fn stopped(&self) {
+        // An error means that the sender is gone, which is an end as well.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// Sleeps. Answers false if the proxy is to stop instead.
+    pub async fn sleep(&self, span: Millis) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(span.0)) => true,
+            () = self.stopped() => false,
+        }
+    }
+
+    /// Changes an order, wakes those who wait for it, and alerts if a person has to look.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change(
+        &self,
+        number: &OrderNumber,
+        change: impl FnOnce(&mut Order) + Send,
+    ) -> Result<Option<Order>, store::Error> {
+        let Some(changed) = self.store.change(number, change).await? else { return Ok(None) };
+        self.tell(&changed).await?;
+        Ok(Some(changed.after))
+    }
+
+    /// Wakes those who wait for a changed order, and alerts if a person has to look.
+    ///
+    /// # Errors
+    /// The database failed; those who wait are awake already.
+    pub async fn tell(&self, changed: &Changed) -> Result<(), store::Error> {
+        let (before, after) = (&changed.before, &changed.after);
+        if after.version == before.version {
+            return Ok(());
+        }
+        self.waiting.wake(&after.number, after.version);
+        let (number, was, is) = (&after.number, before.status(), after.status());
+        tracing::info!(%number, ?was, ?is, version = after.version, "the order has changed");
+        if is == Status::Conflict && was != Status::Conflict {
+            tracing::error!(alert = "conflict", %number, "PayBy has reported the order both as failed and as paid");
+        }
+        if is == Status::Paid && was != Status::Paid {
+            for other in self.store.orders_of(&after.purchase_id).await? {
+                if other.number != *number && other.has_paid() {
+                    tracing::error!(alert = "paid_twice", %number, other = %other.number, "the purchase is paid twice");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts as one task at work as long as it lives.
+struct Task(App);
+
+impl Task {
+    fn begin(app: App) -> Self {
+        app.tasks.send_modify(|tasks| *tasks += 1);
+        Self(app)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|tasks| *tasks -= 1);
+    }
+}

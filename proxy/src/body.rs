@@ -1,0 +1,75 @@
+//! Request bodies: bounded, JSON by name and by content.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use payby_checkout::protocol::ProblemCode;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::problem::ApiError;
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// A JSON body, or none: then the default.
+#[derive(Debug)]
+pub struct JsonOrEmpty<T>(pub T);
+
+/// A body as it came, within the route's limit.
+#[derive(Debug)]
+pub struct Raw(pub Bytes);
+
+impl FromRequest<App> for Raw {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        Bytes::from_request(request, app).await.map(Self).map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ProblemCode::TooLarge, "the body is too large"),
+            _ => ApiError::new(ProblemCode::InvalidRequest, "the body cannot be read to its end"),
+        })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let Raw(body) = Raw::from_request(request, app).await?;
+        if !is_json {
+            let detail = "send the body as Content-Type: application/json";
+            return Err(ApiError::new(ProblemCode::UnsupportedMediaType, detail));
+        }
+        parse(&body).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for JsonOrEmpty<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let Raw(body) = Raw::from_request(request, app).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let request = axum::http::Request::new(axum::body::Body::from(body));
+        let (mut parts, body) = request.into_parts();
+        parts.headers = headers;
+        Json::from_request(Request::from_parts(parts, body), app).await.map(|Json(value)| Self(value))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::new(ProblemCode::InvalidRequest, format!("the body is not what this call takes: {error}"))
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,192 @@
+//! Signed calls to PayBy. An answer is verified over its raw bytes before it is read, and believed only if it names this
+//! order's number, amount and currency (R10). Anything short of that is [`Outcome::Unknown`], which is not a failure.
+//!
+//! Redirects are not followed and proxies in the environment are not used: a signed request goes to the configured host.
+
+use std::time::Duration;
+
+use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
+use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, OrderReference, Request, code, path};
+use payby_checkout::money::Money;
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::time::UnixMillis;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_LANGUAGE, CONTENT_TYPE};
+use serde_json::value::RawValue;
+
+use crate::config::GatewayConfig;
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// PayBy has told where the order stands.
+    Known(Box<AcquireBody>),
+    /// PayBy has judged the call and has not done it.
+    Refused {
+        /// PayBy's code.
+        code: String,
+        /// The code in words.
+        msg: Option<String>,
+    },
+    /// The call may or may not have been done. Why that is not known.
+    Unknown(String),
+}
+
+/// PayBy, as this merchant reaches it.
+#[derive(Debug)]
+pub struct Gateway {
+    http: reqwest::Client,
+    base_url: String,
+    partner_id: String,
+    signing: SigningKey,
+    verifying: VerifyingKey,
+}
+
+impl Gateway {
+    /// Makes ready to call. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// TLS cannot be set up on this machine.
+    pub fn new(config: GatewayConfig) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_millis(config.timeout.0))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let GatewayConfig { base_url, partner_id, private_key, payby_public_key, .. } = config;
+        Ok(Self { http, base_url, partner_id, signing: private_key, verifying: payby_public_key })
+    }
+
+    /// Whether these bytes were signed by PayBy.
+    #[must_use]
+    pub fn has_signed(&self, body: &[u8], sign: &[u8]) -> bool {
+        self.verifying.verify(body, sign).is_ok()
+    }
+
+    /// `placeOrder`, with these very parameters.
+    pub async fn place(&self, number: &OrderNumber, amount: Money, biz_content: &str, now: UnixMillis) -> Outcome {
+        self.call(path::PLACE_ORDER, number, amount, biz_content.to_owned(), now).await
+    }
+
+    /// `getOrder`.
+    pub async fn query(&self, number: &OrderNumber, amount: Money, now: UnixMillis) -> Outcome {
+        self.call_by_number(path::GET_ORDER, number, amount, now).await
+    }
+
+    /// `cancelOrder`.
+    pub async fn cancel(&self, number: &OrderNumber, amount: Money, now: UnixMillis) -> Outcome {
+        self.call_by_number(path::CANCEL_ORDER, number, amount, now).await
+    }
+
+    async fn call_by_number(&self, path: &str, number: &OrderNumber, amount: Money, now: UnixMillis) -> Outcome {
+        let reference = OrderReference { merchant_order_no: Some(number.clone()), order_no: None };
+        match serde_json::to_string(&reference) {
+            Ok(biz_content) => self.call(path, number, amount, biz_content, now).await,
+            Err(error) => Outcome::Unknown(format!("nothing was sent: {error}")),
+        }
+    }
+
+    async fn call(
+        &self,
+        path: &str,
+        number: &OrderNumber,
+        amount: Money,
+        biz_content: String,
+        now: UnixMillis,
+    ) -> Outcome {
+        let outcome = match self.exchange(path, biz_content, now).await {
+            Ok(answer) => understand(answer, number, amount),
+            Err(why) => Outcome::Unknown(why),
+        };
+        match &outcome {
+            Outcome::Known(body) => {
+                tracing::info!(%number, path, status = ?body.acquire_order.status, "PayBy told the order");
+            }
+            Outcome::Refused { code, msg } => tracing::info!(%number, path, code, msg, "PayBy refused the call"),
+            Outcome::Unknown(why) => tracing::warn!(%number, path, why, "the call's outcome is unknown"),
+        }
+        outcome
+    }
+
+    /// Sends and receives; answers what PayBy has signed, or why nothing that it has signed came.
+    async fn exchange(&self, path: &str, biz_content: String, now: UnixMillis) -> Result<Answer<AcquireBody>, String> {
+        let biz_content = RawValue::from_string(biz_content).map_err(|error| format!("nothing was sent: {error}"))?;
+        let request = Request { request_time: now, biz_content: &biz_content };
+        let body = serde_json::to_vec(&request).map_err(|error| format!("nothing was sent: {error}"))?;
+        let sign = self.signing.sign(&body);
+        let mut response = self
+            .http
+            .post(format!("{}/{path}", self.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LANGUAGE, "en")
+            .header("Partner-Id", &self.partner_id)
+            .header(signature::HEADER, sign)
+            .body(body)
+            .send()
+            .await
+            .map_err(in_words)?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("HTTP {}", response.status()));
+        }
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(in_words)? {
+            if answer.len() + chunk.len() > MAX_ANSWER {
+                return Err(format!("an answer of more than {MAX_ANSWER} bytes"));
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        let sign = response.headers().get(signature::HEADER).ok_or("an answer without a signature")?;
+        self.verifying.verify(&answer, sign.as_bytes()).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&answer).map_err(|error| format!("an unreadable answer: {error}"))
+    }
+}
+
+/// What a verified answer says about this order.
+fn understand(answer: Answer<AcquireBody>, number: &OrderNumber, amount: Money) -> Outcome {
+    let head = answer.head;
+    match (head.apply_status, head.code.as_str(), answer.body) {
+        (ApplyStatus::Success, code::SUCCESS, Some(body)) => match mismatch(&body, number, amount) {
+            None => Outcome::Known(Box::new(body)),
+            Some(why) => Outcome::Unknown(why),
+        },
+        (_, code::SUCCESS, _) => Outcome::Unknown("an answer that says neither yes nor no".to_owned()),
+        // 404, a service that is not available, may have become so half-way; a rate limit passes by itself.
+        (
+            _,
+            unknown @ (code::SYSTEM_ERROR
+            | code::SERVICE_TIMEOUT
+            | code::RATE_LIMIT_REJECT
+            | code::SERVICE_NOT_AVAILABLE),
+            _,
+        ) => Outcome::Unknown(format!("PayBy answered {unknown} {}", head.msg.unwrap_or_default())),
+        _ => Outcome::Refused { code: head.code, msg: head.msg },
+    }
+}
+
+/// R10.
+fn mismatch(body: &AcquireBody, number: &OrderNumber, amount: Money) -> Option<String> {
+    let order = &body.acquire_order;
+    if order.merchant_order_no != *number {
+        Some(format!("the answer is about order {}", order.merchant_order_no))
+    } else if order.total_amount.0 != amount {
+        Some(format!("the answer names {}, the order is over {amount}", order.total_amount.0))
+    } else {
+        None
+    }
+}
+
+/// The error and its causes. The URL, which says nothing new, stays out.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}

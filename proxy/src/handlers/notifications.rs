@@ -1,0 +1,50 @@
+//! What PayBy tells on its own account.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use payby_checkout::gateway::signature;
+use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification};
+use payby_checkout::protocol::ProblemCode;
+
+use crate::app::App;
+use crate::body::Raw;
+use crate::problem::{ApiError, ApiResult};
+use crate::store::Taken;
+
+/// `POST /payby/notifications`: verified over its raw bytes, read, kept and merged in one transaction, and only then
+/// acknowledged (I8). The same one again is acknowledged again and changes nothing (I10).
+///
+/// A genuine one that names no order of ours, or another amount, is acknowledged too: it is kept in full with an alert,
+/// and hearing it seven times more would tell nothing new. One that cannot be read is not acknowledged: PayBy's retries
+/// give a day's time for a version that can.
+///
+/// # Errors
+/// [`ProblemCode::Unauthorized`] if PayBy has not signed these bytes, [`ProblemCode::InvalidRequest`] if it has and
+/// they cannot be read.
+pub async fn receive(State(app): State<App>, headers: HeaderMap, Raw(body): Raw) -> ApiResult<impl IntoResponse> {
+    let sign = headers.get(signature::HEADER).map(|sign| sign.as_bytes()).unwrap_or_default();
+    if !app.gateway.has_signed(&body, sign) {
+        tracing::warn!(bytes = body.len(), "a notification was refused: PayBy has not signed it");
+        return Err(ApiError::new(ProblemCode::Unauthorized, "the signature does not verify"));
+    }
+    let told: Notification = serde_json::from_slice(&body).map_err(|error| {
+        tracing::error!(alert = "notification_unreadable", %error, "PayBy has signed a notification that cannot be read");
+        ApiError::new(ProblemCode::InvalidRequest, "the notification cannot be read")
+    })?;
+    let number = &told.acquire_order.merchant_order_no;
+    let status = told.acquire_order.status;
+    match app.store.take_notification(&told, &body, app.now()).await? {
+        Taken::Merged(changed) => {
+            tracing::info!(%number, ?status, notify_id = told.notify_id, "PayBy has notified");
+            if let Err(error) = app.tell(&changed).await {
+                tracing::error!(%number, %error, "the notification is kept, but what followed from it failed");
+            }
+        }
+        Taken::Repeated => tracing::info!(%number, notify_id = told.notify_id, "PayBy has notified again"),
+        Taken::Alert(why) => {
+            tracing::error!(alert = "notification_mismatch", %number, ?status, notify_id = told.notify_id, why);
+        }
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], ACKNOWLEDGEMENT))
+}

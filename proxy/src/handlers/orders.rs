@@ -1,0 +1,162 @@
+//! Orders: begun, watched and given up by the browser.
+
+mod conditional;
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene};
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::{App, Shared};
+use crate::auth::Customer;
+use crate::body::JsonOrEmpty;
+use crate::decide::Errand;
+use crate::problem::{ApiError, ApiResult};
+use crate::store::{Begun, NewOrder, Order, PurchaseRow};
+use crate::worker;
+
+/// `PUT /v1/orders/{orderNumber}`: writes the intent down, brings the order to the gateway, answers where it stands. An
+/// outcome that is not known is `status: unknown`, never an error.
+///
+/// # Errors
+/// [`ProblemCode::InvalidRequest`], [`ProblemCode::OrderDiffers`], [`ProblemCode::OrderLive`],
+/// [`ProblemCode::PurchasePaid`]; [`ProblemCode::NotFound`] if the number is another purchase's.
+pub async fn create(
+    Customer(purchase): Customer,
+    State(app): State<App>,
+    Path(number): Path<String>,
+    JsonOrEmpty(request): JsonOrEmpty<CreateOrder>,
+) -> ApiResult<Response> {
+    let new = new_order(&app, &purchase, &number, request)?;
+    let problem = |code, detail, order: &Order| Err(ApiError::new(code, detail).with_order(order.snapshot(app.now())));
+    let number = match app.store.begin_order(&new).await? {
+        Begun::Ours(order) => order.number,
+        Begun::Differs => {
+            let detail = "the order was begun with another scene; send that one";
+            return Err(ApiError::new(ProblemCode::OrderDiffers, detail));
+        }
+        Begun::Paid(order) => {
+            return problem(ProblemCode::PurchasePaid, "the purchase is paid already, by this order", &order);
+        }
+        Begun::Live(order) => {
+            return problem(ProblemCode::OrderLive, "the purchase has this live order; go on with it", &order);
+        }
+        Begun::Foreign => return Err(ApiError::not_found()),
+    };
+    worker::run(&app, &number, Errand::Create).await;
+    let order = app.store.order(&number).await?.ok_or_else(ApiError::not_found)?;
+    worker::watch(&app, &order);
+    Ok(answer(&app, &order))
+}
+
+/// `GET /v1/orders/{orderNumber}`: where the order stands.
+///
+/// With `Prefer: wait=N` the answer is held until the version differs from the one that `If-None-Match` names (or,
+/// without that, from the one at arrival), at most N seconds and at most 25. A terminal order is held only for a
+/// caller who has its version already.
+///
+/// # Errors
+/// [`ProblemCode::NotFound`].
+pub async fn read(
+    Customer(purchase): Customer,
+    State(app): State<App>,
+    Path(number): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let mut order = own_order(&app, &purchase, &number).await?;
+    let wait = conditional::wait(&headers);
+    if let Some(wait) = wait {
+        order = changed_within(&app, order, &headers, wait).await?;
+    }
+    worker::watch(&app, &order);
+    let mut response = if conditional::is_known(&headers, order.version) {
+        (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&order))]).into_response()
+    } else {
+        answer(&app, &order)
+    };
+    if let Some(wait) = wait {
+        let name = HeaderName::from_static("preference-applied");
+        response.headers_mut().insert(name, conditional::applied(wait));
+    }
+    Ok(response)
+}
+
+/// `POST /v1/orders/{orderNumber}/cancel`: query, cancel, query (R7). If the payment won the race, the order is paid.
+/// What is not done by the time of the answer goes on after it, until the order is terminal.
+///
+/// # Errors
+/// [`ProblemCode::NotFound`].
+pub async fn cancel(
+    Customer(purchase): Customer,
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> ApiResult<Response> {
+    let order = own_order(&app, &purchase, &number).await?;
+    if !order.status().is_terminal() {
+        app.change(&order.number, |order| order.cancel_wanted = true).await?;
+        worker::run(&app, &order.number, Errand::Cancel).await;
+    }
+    let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
+    worker::watch(&app, &order);
+    Ok(answer(&app, &order))
+}
+
+fn new_order(app: &App, purchase: &PurchaseRow, number: &str, request: CreateOrder) -> ApiResult<NewOrder> {
+    let invalid = |detail: String| ApiError::new(ProblemCode::InvalidRequest, detail);
+    let number: OrderNumber = number.parse().map_err(|error| invalid(format!("orderNumber: {error}")))?;
+    let scene = request.scene.unwrap_or(purchase.scene);
+    if scene == Scene::Paypage && purchase.redirect_url.is_none() {
+        return Err(invalid("scene: PAYPAGE needs the purchase to have a redirectUrl".to_owned()));
+    }
+    let pay_within = purchase.pay_within.unwrap_or(app.pay_within);
+    Ok(NewOrder::of_purchase(purchase, number, scene, pay_within, app.notify_url.clone(), app.now())?)
+}
+
+async fn own_order(app: &Shared, purchase: &PurchaseRow, number: &str) -> ApiResult<Order> {
+    let number = number.parse().map_err(|_| ApiError::not_found())?;
+    let order = app.store.order(&number).await?;
+    order.filter(|order| order.purchase_id == purchase.id).ok_or_else(ApiError::not_found)
+}
+
+/// Holds the request until the order has news for the caller, the time is up, or the proxy is to stop.
+async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: Duration) -> ApiResult<Order> {
+    let until = Instant::now() + wait;
+    let slot = app.waiting.lease(&order.number);
+    let _parked = slot.park();
+    let mut versions = slot.versions();
+    let at_arrival = order.version;
+    let asks_for_change = headers.contains_key(header::IF_NONE_MATCH);
+    loop {
+        // Read after the subscription, so that no change falls between the two.
+        order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
+        let is_news = if asks_for_change {
+            !conditional::is_known(headers, order.version)
+        } else {
+            order.version != at_arrival || order.status().is_terminal()
+        };
+        if is_news {
+            return Ok(order);
+        }
+        worker::watch(app, &order);
+        tokio::select! {
+            woken = timeout_at(until, versions.changed()) => {
+                if woken.is_err() {
+                    return Ok(order);
+                }
+            }
+            () = app.stopped() => return Ok(order),
+        }
+    }
+}
+
+fn answer(app: &Shared, order: &Order) -> Response {
+    ([(header::ETAG, etag(order))], axum::Json(order.snapshot(app.now()))).into_response()
+}
+
+fn etag(order: &Order) -> HeaderValue {
+    conditional::quoted(order.version)
+}

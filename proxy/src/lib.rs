@@ -1,0 +1,32 @@
+//! The merchant's backend proxy: holds the signing keys, talks to PayBy, keeps the truth about every order.
+//!
+//! A request's way: [`router`] → a function in [`handlers`] → the intent is written down in the [`store`] → a [`worker`]
+//! in a task of its own does what [`decide`] says through the [`gateway`] client → what PayBy says is merged in the
+//! store → those who wait ([`waiting`]) are woken. Notifications enter at [`handlers::notifications`] and are merged
+//! the same way.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | what is sent to the gateway next, and why | [`decide`] |
+//! | what is believed of an answer | [`gateway`] |
+//! | what is written down, and when | [`store`], [`worker`] |
+//! | who may ask | [`auth`] |
+//! | the settings | [`config`] |
+
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod config;
+pub mod decide;
+pub mod gateway;
+pub mod handlers;
+pub mod problem;
+pub mod random;
+pub mod router;
+pub mod server;
+pub mod store;
+pub mod waiting;
+pub mod worker;
+
+pub use self::config::Config;
+pub use self::server::{Running, StartError, start};

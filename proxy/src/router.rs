@@ -1,0 +1,83 @@
+//! Which path leads where, and what every answer goes through.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::config::NOTIFICATIONS;
+use crate::handlers::{health, notifications, orders, purchases};
+use crate::random;
+
+const API_LIMIT: usize = 16 * 1024;
+const NOTIFICATION_LIMIT: usize = 64 * 1024;
+
+/// All of it.
+pub fn router(app: App) -> Router {
+    let browser = Router::new()
+        .route("/v1/orders/{order_number}", put(orders::create).get(orders::read))
+        .route("/v1/orders/{order_number}/cancel", post(orders::cancel))
+        .route("/v1/purchase", get(purchases::resume))
+        .method_not_allowed_fallback(health::method_not_allowed)
+        .layer(cors(&app));
+    let shop_server =
+        Router::new().route("/v1/purchases", post(purchases::open)).route("/v1/purchases/{id}", get(purchases::read));
+    let payby = Router::new()
+        .route(NOTIFICATIONS, post(notifications::receive))
+        .layer(DefaultBodyLimit::max(NOTIFICATION_LIMIT));
+    Router::new()
+        .merge(browser)
+        .merge(shop_server)
+        .layer(DefaultBodyLimit::max(API_LIMIT))
+        .merge(payby)
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(health::not_found)
+        .method_not_allowed_fallback(health::method_not_allowed)
+        .layer(middleware::from_fn(note))
+        .with_state(app)
+}
+
+/// Exact origins; a page elsewhere is answered without the headers that would let it read.
+fn cors(app: &App) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(app.allowed_origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::PUT, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("prefer"),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
+        .max_age(Duration::from_secs(600))
+}
+
+/// One line in the log for each request. The path is the route's, not the caller's, and no header is in it.
+async fn note(request: Request, next: Next) -> Response {
+    let id = format!("{:08x}{:08x}", random::number(), random::number());
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", id, %method, path);
+    async move {
+        let begun = Instant::now();
+        let mut response = next.run(request).await;
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(status = response.status().as_u16(), ms, "answered");
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}

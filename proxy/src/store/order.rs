@@ -1,0 +1,315 @@
+//! One order as the proxy knows it, and its row.
+
+use payby_checkout::gateway::wire::{PaySceneParams, PlaceOrder, WireMoney};
+use payby_checkout::money::Money;
+use payby_checkout::order::{Failure, FailureReason, GatewayStatus, OrderState, Status};
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::protocol::{Scene, Snapshot};
+use payby_checkout::schedule;
+use payby_checkout::time::{Millis, UnixMillis};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Executor, Row as _, Sqlite, Transaction};
+
+use super::purchase::{PurchaseRow, currency_text, money, scene, scene_text};
+use super::{Result, integer, unreadable};
+use crate::decide::Facts;
+use crate::random;
+
+/// An order that a browser asks for.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// Its number.
+    pub number: OrderNumber,
+    /// The purchase that it is for.
+    pub purchase_id: String,
+    /// How it is paid.
+    pub scene: Scene,
+    /// What it costs.
+    pub amount: Money,
+    /// `placeOrder`'s parameters, serialised once and for all.
+    pub biz_content: String,
+    /// When it can no longer be paid.
+    pub expires_at: UnixMillis,
+    /// Now.
+    pub created_at: UnixMillis,
+}
+
+impl NewOrder {
+    /// The order as it will be asked for: the price is the purchase's, never the browser's.
+    ///
+    /// # Errors
+    /// The parameters cannot be written as JSON, which no purchase brings about.
+    pub fn of_purchase(
+        purchase: &PurchaseRow,
+        number: OrderNumber,
+        scene: Scene,
+        pay_within: Millis,
+        notify_url: String,
+        now: UnixMillis,
+    ) -> core::result::Result<Self, serde_json::Error> {
+        let expires_at = now.plus(pay_within);
+        let redirect_url = (scene == Scene::Paypage).then(|| purchase.redirect_url.clone()).flatten();
+        let biz_content = serde_json::to_string(&PlaceOrder {
+            merchant_order_no: number.clone(),
+            subject: purchase.subject.clone(),
+            total_amount: WireMoney(purchase.amount),
+            pay_scene_code: scene_text(scene).to_owned(),
+            pay_scene_params: redirect_url.map(|url| PaySceneParams { redirect_url: Some(url) }),
+            expired_time: Some(expires_at),
+            notify_url: Some(notify_url),
+            reserved: None,
+        })?;
+        let purchase_id = purchase.id.clone();
+        Ok(Self { number, purchase_id, scene, amount: purchase.amount, biz_content, expires_at, created_at: now })
+    }
+
+    pub(super) fn intent(&self) -> Order {
+        Order {
+            number: self.number.clone(),
+            purchase_id: self.purchase_id.clone(),
+            scene: self.scene,
+            amount: self.amount,
+            biz_content: self.biz_content.clone(),
+            expires_at: self.expires_at,
+            created_at: self.created_at,
+            state: OrderState::default(),
+            pay_url: None,
+            version: 1,
+            create_unknown_at: None,
+            cancel_wanted: false,
+            cancel_unknown: false,
+            queried_at: None,
+            cancel_sent_at: None,
+        }
+    }
+}
+
+/// One order as the proxy knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its number.
+    pub number: OrderNumber,
+    /// The purchase that it is for.
+    pub purchase_id: String,
+    /// How it is paid.
+    pub scene: Scene,
+    /// What it costs.
+    pub amount: Money,
+    /// `placeOrder`'s parameters. R1: the very same bytes on every attempt.
+    pub biz_content: String,
+    /// When it can no longer be paid.
+    pub expires_at: UnixMillis,
+    /// When its intent was written down.
+    pub created_at: UnixMillis,
+    /// Everything that the gateway has said of it so far.
+    pub state: OrderState,
+    /// The pay page, or what the QR code must hold.
+    pub pay_url: Option<String>,
+    /// Grows with every change that a page can see.
+    pub version: u64,
+    /// The newest creation sent whose outcome is not known. Written before the gateway is called.
+    pub create_unknown_at: Option<UnixMillis>,
+    /// Whether the customer or the shop has given it up.
+    pub cancel_wanted: bool,
+    /// Whether a cancel was sent and not refused. Written before the gateway is called.
+    pub cancel_unknown: bool,
+    /// When the gateway was last asked about it.
+    pub queried_at: Option<UnixMillis>,
+    /// When the gateway was last told to cancel it.
+    pub cancel_sent_at: Option<UnixMillis>,
+}
+
+/// What a page can see of an order that can change.
+type Visible = (Status, Option<GatewayStatus>, Option<Failure>, bool, Option<String>);
+
+impl Order {
+    /// What a page needs to know.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.state.status()
+    }
+
+    /// Whether the purchase must not be paid again: it is paid, or a person has to settle whether it is.
+    #[must_use]
+    pub const fn has_paid(&self) -> bool {
+        matches!(self.status(), Status::Paid | Status::Conflict)
+    }
+
+    /// Takes in what a report knows.
+    pub fn learn(&mut self, state: &OrderState, pay_url: Option<String>) {
+        self.state.merge(state);
+        self.pay_url = pay_url.or_else(|| self.pay_url.take());
+        if self.status() != Status::Unknown {
+            self.create_unknown_at = None;
+        }
+    }
+
+    /// Why it was not paid. A failure after a cancel of ours is that cancel, in whatever words PayBy puts it.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.state.failure().map(|failure| match failure.reason {
+            FailureReason::Revoked => failure,
+            _ if self.cancel_unknown => Failure { reason: FailureReason::Cancelled, ..failure },
+            _ => failure,
+        })
+    }
+
+    /// What [`crate::decide`] goes by.
+    #[must_use]
+    pub const fn facts(&self, now: UnixMillis) -> Facts {
+        Facts {
+            status: self.status(),
+            create_unknown_at: self.create_unknown_at,
+            has_pay_url: self.pay_url.is_some(),
+            cancel_wanted: self.cancel_wanted,
+            expires_at: self.expires_at,
+            now,
+        }
+    }
+
+    /// What a page is told.
+    #[must_use]
+    pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
+        let live = !self.status().is_terminal();
+        Snapshot {
+            failure: self.failure(),
+            pay_url: self.shown_pay_url(),
+            expires_in_ms: if live { self.expires_at.since(now) } else { Millis(0) },
+            next_poll_ms: live.then(|| schedule::pause(now.since(self.created_at), random::number())),
+            ..Snapshot::of_state(self.number.clone(), &self.state, self.amount, self.scene, self.version)
+        }
+    }
+
+    fn shown_pay_url(&self) -> Option<String> {
+        self.pay_url.clone().filter(|_| self.status() == Status::Pending)
+    }
+
+    fn visible(&self) -> Visible {
+        let state = &self.state;
+        (state.status(), state.gateway_status(), self.failure(), state.is_revoked(), self.shown_pay_url())
+    }
+}
+
+pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO orders
+            (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
+             status, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(order.number.as_str())
+    .bind(&order.purchase_id)
+    .bind(scene_text(order.scene))
+    .bind(integer(order.amount.amount.fils()))
+    .bind(currency_text(order.amount.currency))
+    .bind(order.biz_content.as_bytes())
+    .bind(integer(order.expires_at.0))
+    .bind(integer(order.created_at.0))
+    .bind(state_text(&order.state)?)
+    .bind(status_text(order.status()))
+    .bind(integer(order.version))
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn change(
+    tx: &mut Transaction<'_, Sqlite>,
+    number: &OrderNumber,
+    change: impl FnOnce(&mut Order) + Send,
+) -> Result<Option<super::Changed>> {
+    let Some(before) = by_number(&mut **tx, number).await? else { return Ok(None) };
+    let mut after = before.clone();
+    change(&mut after);
+    if after.visible() != before.visible() {
+        after.version += 1;
+    }
+    if after != before {
+        update(tx, &after).await?;
+    }
+    Ok(Some(super::Changed { before, after }))
+}
+
+async fn update(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
+    sqlx::query(
+        "UPDATE orders SET state = $2, status = $3, pay_url = $4, version = $5, create_unknown_at = $6,
+            cancel_wanted = $7, cancel_unknown = $8, queried_at = $9, cancel_sent_at = $10
+         WHERE order_number = $1",
+    )
+    .bind(order.number.as_str())
+    .bind(state_text(&order.state)?)
+    .bind(status_text(order.status()))
+    .bind(&order.pay_url)
+    .bind(integer(order.version))
+    .bind(order.create_unknown_at.map(|at| integer(at.0)))
+    .bind(i64::from(order.cancel_wanted))
+    .bind(i64::from(order.cancel_unknown))
+    .bind(order.queried_at.map(|at| integer(at.0)))
+    .bind(order.cancel_sent_at.map(|at| integer(at.0)))
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn by_number<'c>(
+    db: impl Executor<'c, Database = Sqlite>,
+    number: &OrderNumber,
+) -> Result<Option<Order>> {
+    let query = sqlx::query("SELECT * FROM orders WHERE order_number = $1").bind(number.as_str());
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+pub(super) async fn of_purchase<'c>(db: impl Executor<'c, Database = Sqlite>, purchase_id: &str) -> Result<Vec<Order>> {
+    let query = sqlx::query("SELECT * FROM orders WHERE purchase_id = $1 ORDER BY created_at DESC, order_number DESC")
+        .bind(purchase_id);
+    query.fetch_all(db).await?.iter().map(read).collect()
+}
+
+pub(super) async fn unfinished_cancels<'c>(db: impl Executor<'c, Database = Sqlite>) -> Result<Vec<OrderNumber>> {
+    let query =
+        sqlx::query("SELECT order_number FROM orders WHERE cancel_wanted = 1 AND status IN ('unknown', 'pending')");
+    query.fetch_all(db).await?.iter().map(number).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<Order> {
+    let time = |column: &str| row.try_get::<i64, _>(column).map(|at| UnixMillis(at.cast_unsigned()));
+    let maybe_time =
+        |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(|at| UnixMillis(at.cast_unsigned())));
+    let flag = |column: &str| row.try_get::<i64, _>(column).map(|flag| flag != 0);
+    Ok(Order {
+        number: number(row)?,
+        purchase_id: row.try_get("purchase_id")?,
+        scene: scene(row)?,
+        amount: money(row)?,
+        biz_content: String::from_utf8(row.try_get("biz_content")?)
+            .map_err(|error| unreadable("biz_content", error))?,
+        expires_at: time("expires_at")?,
+        created_at: time("created_at")?,
+        state: serde_json::from_str(row.try_get("state")?).map_err(|error| unreadable("state", error))?,
+        pay_url: row.try_get("pay_url")?,
+        version: row.try_get::<i64, _>("version")?.cast_unsigned(),
+        create_unknown_at: maybe_time("create_unknown_at")?,
+        cancel_wanted: flag("cancel_wanted")?,
+        cancel_unknown: flag("cancel_unknown")?,
+        queried_at: maybe_time("queried_at")?,
+        cancel_sent_at: maybe_time("cancel_sent_at")?,
+    })
+}
+
+fn number(row: &SqliteRow) -> Result<OrderNumber> {
+    row.try_get::<&str, _>("order_number")?.parse().map_err(|error| unreadable("order_number", error))
+}
+
+fn state_text(state: &OrderState) -> Result<String> {
+    serde_json::to_string(state).map_err(|error| unreadable("state", error))
+}
+
+const fn status_text(status: Status) -> &'static str {
+    match status {
+        Status::Unknown => "unknown",
+        Status::Pending => "pending",
+        Status::Paid => "paid",
+        Status::Failed => "failed",
+        Status::Conflict => "conflict",
+    }
+}

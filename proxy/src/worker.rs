@@ -1,0 +1,219 @@
+//! Brings one order forward at the gateway: does what [`crate::decide`] says, and writes down what came of it.
+//!
+//! I9: what is about to be sent is written down first, so that a crash leaves "unknown" and never "not sent". One worker
+//! at a time calls about one order, and R9's spacing counts across restarts, since the times are stored.
+
+use payby_checkout::gateway::wire::{AcquireBody, code};
+use payby_checkout::order::{OrderState, Status};
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::schedule;
+use payby_checkout::time::{Millis, UnixMillis};
+
+use crate::app::App;
+use crate::decide::{self, Errand, Heard, Round, Step};
+use crate::gateway::Outcome;
+use crate::random;
+use crate::store::{self, Order};
+
+/// How many failures in a row make an alert (R9).
+const ALERT_AFTER: u32 = 3;
+
+/// Runs an errand in a task of its own and waits for it: if whoever waits goes away, the errand goes on. Comes back
+/// early when the proxy is to stop.
+pub async fn run(app: &App, number: &OrderNumber, errand: Errand) {
+    let task = app.spawn(go(app.clone(), number.clone(), errand));
+    tokio::select! {
+        _ = task => {}
+        () = app.stopped() => {}
+    }
+}
+
+/// Makes sure that the order is watched as long as somebody waits or has just asked.
+pub fn watch(app: &App, order: &Order) {
+    if order.status().is_terminal() {
+        return;
+    }
+    let slot = app.waiting.lease(&order.number);
+    slot.ask();
+    if slot.begin_watching() {
+        drop(app.spawn(keep_watch(app.clone(), order.number.clone())));
+    }
+}
+
+async fn keep_watch(app: App, number: OrderNumber) {
+    let slot = app.waiting.lease(&number);
+    let mut failures = 0;
+    // A given-up order is brought to its end even if nobody waits for it.
+    while let Ok(Some(order)) = app.store.order(&number).await
+        && !order.status().is_terminal()
+        && (slot.go_on_watching() || order.cancel_wanted)
+    {
+        let errand = if order.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
+        if !app.sleep(pause(&app, &order, failures)).await {
+            break;
+        }
+        failures = if go(app.clone(), number.clone(), errand).await { 0 } else { failures + 1 };
+        if failures == ALERT_AFTER {
+            tracing::error!(alert = "gateway_fails", %number, failures, "nothing certain can be learnt of the order");
+        }
+    }
+    slot.end_watching();
+}
+
+/// How long to wait before the next round about this order: by the law, within R9's window, or by back-off once a
+/// person has been alerted.
+fn pause(app: &App, order: &Order, failures: u32) -> Millis {
+    let now = app.now();
+    let since = |at: Option<UnixMillis>| now.since(at.unwrap_or(order.created_at));
+    let pause = if failures > ALERT_AFTER {
+        schedule::back_off(failures - ALERT_AFTER, None, random::number())
+    } else {
+        schedule::pause(now.since(order.created_at), random::number())
+    };
+    let (elapsed, least, most) = match (order.cancel_wanted, order.cancel_sent_at) {
+        (true, Some(sent)) => (since(Some(sent)), app.pace.cancel_min, app.pace.cancel_max),
+        _ => (since(order.queried_at), app.pace.query_min, app.pace.query_max),
+    };
+    let most = if failures > ALERT_AFTER { Millis(u64::MAX) } else { most };
+    Millis(pause.0.clamp(least.0, most.0).saturating_sub(elapsed.0))
+}
+
+/// One round of calls. Answers whether every one of them brought something certain.
+async fn go(app: App, number: OrderNumber, errand: Errand) -> bool {
+    let slot = app.waiting.lease(&number);
+    let Some(turn) = slot.turn(errand).await else { return true };
+    match round(&app, &number, errand).await {
+        Ok(certain) => {
+            turn.done();
+            certain
+        }
+        Err(error) => {
+            tracing::error!(%number, %error, "the database failed in the middle of an errand");
+            false
+        }
+    }
+}
+
+async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, store::Error> {
+    let mut round = Round::new(errand);
+    let mut certain = true;
+    while let Some(order) = app.store.order(number).await? {
+        round.heard = match decide::next(&order.facts(app.now()), &round) {
+            Step::Done => break,
+            Step::Close(reason) => {
+                app.change(number, |order| order.learn(&OrderState::given_up(reason), None)).await?;
+                break;
+            }
+            Step::Query => match query(app, &order).await? {
+                Some(heard) => heard,
+                None => break,
+            },
+            Step::Place => {
+                round.placed = true;
+                place(app, &order).await?
+            }
+            Step::Cancel => {
+                round.cancelled = true;
+                match cancel(app, &order).await? {
+                    Some(heard) => heard,
+                    None => break,
+                }
+            }
+        };
+        certain &= !matches!(round.heard, Heard::QueryFailed | Heard::PlaceFailed | Heard::CancelFailed);
+    }
+    Ok(certain)
+}
+
+/// `None`: the proxy is to stop, and nothing was sent.
+async fn query(app: &App, order: &Order) -> Result<Option<Heard>, store::Error> {
+    if !spaced(app, order.queried_at, app.pace.query_min).await {
+        return Ok(None);
+    }
+    let now = app.now();
+    app.change(&order.number, |order| order.queried_at = Some(now)).await?;
+    Ok(Some(match app.gateway.query(&order.number, order.amount, now).await {
+        Outcome::Known(body) => {
+            learn(app, &order.number, *body).await?;
+            Heard::Queried
+        }
+        Outcome::Refused { code, .. } if code == code::MERCHANT_ORDER_NO_NOT_EXIST => {
+            if order.status() == Status::Pending {
+                tracing::error!(alert = "order_lost", number = %order.number, "PayBy does not know an order that it had reported");
+            }
+            Heard::NotFound
+        }
+        Outcome::Refused { .. } | Outcome::Unknown(_) => Heard::QueryFailed,
+    }))
+}
+
+async fn place(app: &App, order: &Order) -> Result<Heard, store::Error> {
+    let now = app.now();
+    let unknown_before = order.create_unknown_at;
+    app.change(&order.number, |order| order.create_unknown_at = Some(now)).await?;
+    let outcome = app.gateway.place(&order.number, order.amount, &order.biz_content, now).await;
+    let (code, msg) = match outcome {
+        Outcome::Known(body) => {
+            learn(app, &order.number, *body).await?;
+            return Ok(Heard::Placed);
+        }
+        Outcome::Unknown(_) => return Ok(Heard::PlaceFailed),
+        Outcome::Refused { code, msg } => (code, msg),
+    };
+    if matches!(
+        code.as_str(),
+        code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST
+    ) {
+        return Ok(Heard::Taken);
+    }
+    let status = order.status();
+    app.change(&order.number, |order| {
+        // This attempt has done nothing, so what was unknown before it is what is unknown now.
+        order.create_unknown_at = unknown_before;
+        if status == Status::Unknown && unknown_before.is_none() {
+            order.learn(&OrderState::refused(code, msg), None);
+        }
+    })
+    .await?;
+    Ok(Heard::PlaceRefused)
+}
+
+/// `None`: the proxy is to stop, and nothing was sent.
+async fn cancel(app: &App, order: &Order) -> Result<Option<Heard>, store::Error> {
+    if !spaced(app, order.cancel_sent_at, app.pace.cancel_min).await {
+        return Ok(None);
+    }
+    let now = app.now();
+    let unknown_before = order.cancel_unknown;
+    app.change(&order.number, |order| {
+        order.cancel_unknown = true;
+        order.cancel_sent_at = Some(now);
+    })
+    .await?;
+    Ok(Some(match app.gateway.cancel(&order.number, order.amount, now).await {
+        Outcome::Known(body) => {
+            learn(app, &order.number, *body).await?;
+            Heard::Cancelled
+        }
+        Outcome::Refused { .. } => {
+            app.change(&order.number, |order| order.cancel_unknown = unknown_before).await?;
+            Heard::CancelRefused
+        }
+        Outcome::Unknown(_) => Heard::CancelFailed,
+    }))
+}
+
+async fn learn(app: &App, number: &OrderNumber, body: AcquireBody) -> Result<(), store::Error> {
+    let state = body.acquire_order.state(app.now());
+    let pay_url = body.inter_action_params.map(|params| params.token_url);
+    app.change(number, |order| order.learn(&state, pay_url)).await.map(drop)
+}
+
+/// R9: waits until `least` has passed since the last time. A clock that was set back does not make it longer. Answers
+/// false if the proxy is to stop instead.
+async fn spaced(app: &App, last: Option<UnixMillis>, least: Millis) -> bool {
+    match last.map(|last| app.now().since(last)) {
+        Some(elapsed) if elapsed < least => app.sleep(Millis(least.0 - elapsed.0)).await,
+        _ => true,
+    }
+}
