@@ -106,7 +106,7 @@ pub enum Step {
 /// An order that was given up is only ever cancelled, whatever the errand: what was given up is not created again
 /// for its own sake, only to be cancelled (R8).
 #[must_use]
-pub fn next(facts: &Facts, round: &Round) -> Step {
+pub fn next(facts: &Facts, round: Round) -> Step {
     if facts.status.is_terminal() {
         Step::Done
     } else if facts.cancel_wanted || round.errand == Errand::Cancel {
@@ -116,7 +116,7 @@ pub fn next(facts: &Facts, round: &Round) -> Step {
     }
 }
 
-fn to_create(facts: &Facts, round: &Round) -> Step {
+fn to_create(facts: &Facts, round: Round) -> Step {
     match round.heard {
         Heard::Nothing => match (facts.status, facts.create_unknown_at) {
             (Status::Unknown, None) if is_expired(facts) => Step::Close(FailureReason::Expired),
@@ -134,18 +134,17 @@ fn to_create(facts: &Facts, round: &Round) -> Step {
 }
 
 /// R7: query, cancel, query.
-fn to_cancel(facts: &Facts, round: &Round) -> Step {
+fn to_cancel(facts: &Facts, round: Round) -> Step {
     match round.heard {
         // A creation is written down before it is sent, so this one never was.
         Heard::Nothing if facts.status == Status::Unknown && facts.create_unknown_at.is_none() => {
             Step::Close(FailureReason::Cancelled)
         }
-        Heard::Nothing | Heard::Taken | Heard::CancelRefused | Heard::CancelFailed => Step::Query,
+        // `Cancelled`: a cancel that was taken and has left the order open.
+        Heard::Nothing | Heard::Taken | Heard::CancelRefused | Heard::CancelFailed | Heard::Cancelled => Step::Query,
         // Whether it is still open is not known; a cancel cannot hurt one that is not.
         Heard::Queried | Heard::QueryFailed | Heard::Placed if !round.cancelled => Step::Cancel,
         Heard::NotFound if !round.placed && !round.cancelled => not_found(facts, FailureReason::Cancelled),
-        // An accepted cancel that left the order open.
-        Heard::Cancelled => Step::Query,
         _ => Step::Done,
     }
 }
@@ -206,7 +205,7 @@ mod tests {
     fn check(errand: Errand, rows: &[(&str, Facts, Heard, bool, bool, Step)]) {
         for (what, facts, heard, placed, cancelled, step) in rows {
             let round = Round { errand, placed: *placed, cancelled: *cancelled, heard: *heard };
-            assert_eq!(next(facts, &round), *step, "{errand:?}: {what}");
+            assert_eq!(next(facts, round), *step, "{errand:?}: {what}");
         }
     }
 
@@ -307,7 +306,7 @@ mod tests {
             for errand in [Errand::Create, Errand::Refresh, Errand::Cancel] {
                 for heard in all {
                     let round = Round { heard, ..Round::new(errand) };
-                    assert_eq!(next(&Facts { status, ..given_up(SENT) }, &round), Step::Done);
+                    assert_eq!(next(&Facts { status, ..given_up(SENT) }, round), Step::Done);
                 }
             }
         }

@@ -57,7 +57,7 @@ fn cors(app: &App) -> CorsLayer {
             HeaderName::from_static("prefer"),
         ])
         .expose_headers([header::ETAG, header::RETRY_AFTER])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }
 
 /// One line in the log for each request. The path is the route's, not the caller's, and no header is in it.

@@ -98,7 +98,7 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
     let mut round = Round::new(errand);
     let mut certain = true;
     while let Some(order) = app.store.order(number).await? {
-        round.heard = match decide::next(&order.facts(app.now()), &round) {
+        round.heard = match decide::next(&order.facts(app.now()), round) {
             Step::Done => break,
             Step::Close(reason) => {
                 app.change(number, |order| order.learn(&OrderState::given_up(reason), None)).await?;
@@ -209,11 +209,11 @@ async fn learn(app: &App, number: &OrderNumber, body: AcquireBody) -> Result<(),
     app.change(number, |order| order.learn(&state, pay_url)).await.map(drop)
 }
 
-/// R9: waits until `least` has passed since the last time. A clock that was set back does not make it longer. Answers
+/// R9: waits until `gap` has passed since the last time. A clock that was set back does not make it longer. Answers
 /// false if the proxy is to stop instead.
-async fn spaced(app: &App, last: Option<UnixMillis>, least: Millis) -> bool {
+async fn spaced(app: &App, last: Option<UnixMillis>, gap: Millis) -> bool {
     match last.map(|last| app.now().since(last)) {
-        Some(elapsed) if elapsed < least => app.sleep(Millis(least.0 - elapsed.0)).await,
+        Some(elapsed) if elapsed < gap => app.sleep(Millis(gap.0 - elapsed.0)).await,
         _ => true,
     }
 }

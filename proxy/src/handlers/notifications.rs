@@ -1,7 +1,7 @@
 //! What PayBy tells on its own account.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use payby_checkout::gateway::signature;
 use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification};
@@ -23,7 +23,7 @@ use crate::store::Taken;
 /// [`ProblemCode::Unauthorized`] if PayBy has not signed these bytes, [`ProblemCode::InvalidRequest`] if it has and
 /// they cannot be read.
 pub async fn receive(State(app): State<App>, headers: HeaderMap, Raw(body): Raw) -> ApiResult<impl IntoResponse> {
-    let sign = headers.get(signature::HEADER).map(|sign| sign.as_bytes()).unwrap_or_default();
+    let sign = headers.get(signature::HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
     if !app.gateway.has_signed(&body, sign) {
         tracing::warn!(bytes = body.len(), "a notification was refused: PayBy has not signed it");
         return Err(ApiError::new(ProblemCode::Unauthorized, "the signature does not verify"));
