@@ -82,7 +82,8 @@ pub struct GatewayConfig {
     pub timeout: Millis,
 }
 
-/// R9: how far apart calls about one order are.
+/// R9: how far apart calls about one order are. The default keeps a tenth of a second from the rule's bounds, which hold
+/// where the calls arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The shortest time between two queries.
@@ -98,10 +99,10 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            query_min: Millis::from_secs(2),
-            query_max: Millis::from_secs(6),
-            cancel_min: Millis::from_secs(3),
-            cancel_max: Millis::from_secs(10),
+            query_min: Millis(2_100),
+            query_max: Millis(5_900),
+            cancel_min: Millis(3_100),
+            cancel_max: Millis(9_900),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The proxy's command line.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -88,7 +88,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(config: &LogConfig) {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(&config.filter));
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(&config.filter));
     if config.json {
         log.json().init();
     } else {

@@ -97,27 +97,32 @@ async fn go(app: App, number: OrderNumber, errand: Errand) -> bool {
 async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, store::Error> {
     let mut round = Round::new(errand);
     let mut certain = true;
+    let mut is_rested = false;
     while let Some(order) = app.store.order(number).await? {
-        round.heard = match decide::next(&order.facts(app.now()), round) {
+        let step = decide::next(&order.facts(app.now()), round);
+        // What is true may change meanwhile, so the decision is made anew after the rest.
+        if let Some(rest) = rest_before(app, &order, step).filter(|_| !is_rested) {
+            if !app.sleep(rest).await {
+                break;
+            }
+            is_rested = true;
+            continue;
+        }
+        is_rested = false;
+        round.heard = match step {
             Step::Done => break,
             Step::Close(reason) => {
                 app.change(number, |order| order.learn(&OrderState::given_up(reason), None)).await?;
                 break;
             }
-            Step::Query => match query(app, &order).await? {
-                Some(heard) => heard,
-                None => break,
-            },
+            Step::Query => query(app, &order).await?,
             Step::Place => {
                 round.placed = true;
                 place(app, &order).await?
             }
             Step::Cancel => {
                 round.cancelled = true;
-                match cancel(app, &order).await? {
-                    Some(heard) => heard,
-                    None => break,
-                }
+                cancel(app, &order).await?
             }
         };
         certain &= !matches!(round.heard, Heard::QueryFailed | Heard::PlaceFailed | Heard::CancelFailed);
@@ -125,14 +130,21 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
     Ok(certain)
 }
 
-/// `None`: the proxy is to stop, and nothing was sent.
-async fn query(app: &App, order: &Order) -> Result<Option<Heard>, store::Error> {
-    if !spaced(app, order.queried_at, app.pace.query_min).await {
-        return Ok(None);
-    }
+/// R9: how long the call has to wait, because the last one of its kind about this order was just made.
+fn rest_before(app: &App, order: &Order, step: Step) -> Option<Millis> {
+    let (last, gap) = match step {
+        Step::Query => (order.queried_at?, app.pace.query_min),
+        Step::Cancel => (order.cancel_sent_at?, app.pace.cancel_min),
+        Step::Place | Step::Close(_) | Step::Done => return None,
+    };
+    let elapsed = app.now().since(last);
+    (elapsed < gap).then(|| Millis(gap.0 - elapsed.0))
+}
+
+async fn query(app: &App, order: &Order) -> Result<Heard, store::Error> {
     let now = app.now();
     app.change(&order.number, |order| order.queried_at = Some(now)).await?;
-    Ok(Some(match app.gateway.query(&order.number, order.amount, now).await {
+    Ok(match app.gateway.query(&order.number, order.amount, now).await {
         Outcome::Known(body) => {
             learn(app, &order.number, *body).await?;
             Heard::Queried
@@ -144,7 +156,7 @@ async fn query(app: &App, order: &Order) -> Result<Option<Heard>, store::Error> 
             Heard::NotFound
         }
         Outcome::Refused { .. } | Outcome::Unknown(_) => Heard::QueryFailed,
-    }))
+    })
 }
 
 async fn place(app: &App, order: &Order) -> Result<Heard, store::Error> {
@@ -178,11 +190,7 @@ async fn place(app: &App, order: &Order) -> Result<Heard, store::Error> {
     Ok(Heard::PlaceRefused)
 }
 
-/// `None`: the proxy is to stop, and nothing was sent.
-async fn cancel(app: &App, order: &Order) -> Result<Option<Heard>, store::Error> {
-    if !spaced(app, order.cancel_sent_at, app.pace.cancel_min).await {
-        return Ok(None);
-    }
+async fn cancel(app: &App, order: &Order) -> Result<Heard, store::Error> {
     let now = app.now();
     let unknown_before = order.cancel_unknown;
     app.change(&order.number, |order| {
@@ -190,7 +198,7 @@ async fn cancel(app: &App, order: &Order) -> Result<Option<Heard>, store::Error>
         order.cancel_sent_at = Some(now);
     })
     .await?;
-    Ok(Some(match app.gateway.cancel(&order.number, order.amount, now).await {
+    Ok(match app.gateway.cancel(&order.number, order.amount, now).await {
         Outcome::Known(body) => {
             learn(app, &order.number, *body).await?;
             Heard::Cancelled
@@ -200,20 +208,11 @@ async fn cancel(app: &App, order: &Order) -> Result<Option<Heard>, store::Error>
             Heard::CancelRefused
         }
         Outcome::Unknown(_) => Heard::CancelFailed,
-    }))
+    })
 }
 
 async fn learn(app: &App, number: &OrderNumber, body: AcquireBody) -> Result<(), store::Error> {
     let state = body.acquire_order.state(app.now());
     let pay_url = body.inter_action_params.map(|params| params.token_url);
     app.change(number, |order| order.learn(&state, pay_url)).await.map(drop)
-}
-
-/// R9: waits until `gap` has passed since the last time. A clock that was set back does not make it longer. Answers
-/// false if the proxy is to stop instead.
-async fn spaced(app: &App, last: Option<UnixMillis>, gap: Millis) -> bool {
-    match last.map(|last| app.now().since(last)) {
-        Some(elapsed) if elapsed < gap => app.sleep(Millis(gap.0 - elapsed.0)).await,
-        _ => true,
-    }
 }

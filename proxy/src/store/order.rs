@@ -175,9 +175,15 @@ impl Order {
             failure: self.failure(),
             pay_url: self.shown_pay_url(),
             expires_in_ms: if live { self.expires_at.since(now) } else { Millis(0) },
-            next_poll_ms: live.then(|| schedule::pause(now.since(self.created_at), random::number())),
+            next_poll_ms: live.then(|| self.next_poll(now)),
             ..Snapshot::of_state(self.number.clone(), &self.state, self.amount, self.scene, self.version)
         }
+    }
+
+    fn next_poll(&self, now: UnixMillis) -> Millis {
+        let age = now.since(self.created_at);
+        let first = Millis(schedule::FIRST.0.saturating_sub(age.0));
+        schedule::pause(age, random::number()).max(first)
     }
 
     fn shown_pay_url(&self) -> Option<String> {
