@@ -41,7 +41,7 @@ async fn show(State(simulator): State<Arc<Simulator>>, Path(token): Path<String>
         return answer(StatusCode::NOT_FOUND, None, page::no_such_order());
     };
     let order = state.model.order(id);
-    answer(StatusCode::OK, order.redirect_url(), page::order(now, order, &token))
+    answer(StatusCode::OK, order.redirect_url(), page::order(now, order, &token, &simulator.partner_id))
 }
 
 async fn pay(state: State<Arc<Simulator>>, token: Path<String>) -> Response {

@@ -1,15 +1,16 @@
 //! What the pay page says and shows. Escaping is maud's; nothing here is raw.
 
 use maud::{DOCTYPE, Markup, html};
+use payby_checkout::money::Amount;
 use payby_checkout::time::{Millis, UnixMillis};
 
 use crate::model::{Failed, Order, State};
 
-/// The page of an order.
-pub(super) fn order(now: UnixMillis, order: &Order, token: &str) -> Markup {
+/// The page of an order, for its payer: `token` is what they know it by.
+pub(super) fn order(now: UnixMillis, order: &Order, token: &str, partner_id: &str) -> Markup {
     let left = order.expires_at().since(now);
     let open = order.state() == State::Created;
-    let status = order.state().status();
+    let amount = grouped(order.amount().amount);
     let title = heading(order.state());
     // The next minute is the next time that this page says something new.
     let refresh = open.then(|| left.0 % 60_000 / 1000 + 1);
@@ -17,11 +18,12 @@ pub(super) fn order(now: UnixMillis, order: &Order, token: &str) -> Markup {
         title,
         refresh,
         &html! {
-            section.card data-status=[serde_json::to_value(status).ok().as_ref().and_then(|s| s.as_str())] {
+            section.card data-outcome=(outcome(order.state())) {
                 p.outcome role="status" { (title) }
-                p.amount { span.currency { "AED" } " " (order.amount().amount) }
+                p.amount { span.currency { "AED" } " " span.digits { (amount) } }
                 p.subject { (order.request().subject) }
                 dl {
+                    div { dt { "Merchant" } dd.number { (partner_id) } }
                     div { dt { "Order" } dd.number { (order.merchant_order_no()) } }
                     @if open {
                         div { dt { "Time left" } dd { (time_left(left)) } }
@@ -32,7 +34,7 @@ pub(super) fn order(now: UnixMillis, order: &Order, token: &str) -> Markup {
                 }
                 @if open {
                     form method="post" action={ (token) "/pay" } {
-                        button.pay type="submit" { "Pay AED " (order.amount().amount) }
+                        button.pay type="submit" { "Pay AED " (amount) }
                     }
                     form method="post" action={ (token) "/decline" } {
                         button.decline type="submit" { "Decline" }
@@ -93,11 +95,66 @@ const fn heading(state: State) -> &'static str {
     }
 }
 
+/// What the style sheet tells apart.
+const fn outcome(state: State) -> &'static str {
+    match state {
+        State::Created => "open",
+        State::Paid { .. } | State::Settled { .. } => "paid",
+        State::Failed(_) => "failed",
+    }
+}
+
+/// `1234567.50` as `1,234,567.50`.
+fn grouped(amount: Amount) -> String {
+    let plain = amount.to_string();
+    let whole = plain.find('.').unwrap_or(plain.len());
+    let mut text = String::new();
+    for (place, digit) in plain.char_indices() {
+        if place > 0 && place < whole && (whole - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn time_left(left: Millis) -> String {
     let minutes = left.0 / 60_000;
     match (minutes / 60, minutes % 60) {
         (0, 0) => "less than a minute".to_owned(),
         (0, minutes) => format!("{minutes} min"),
         (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_grouped_by_thousands() {
+        for (plain, text) in [
+            ("0.05", "0.05"),
+            ("12.5", "12.50"),
+            ("999", "999.00"),
+            ("1000", "1,000.00"),
+            ("148500.25", "148,500.25"),
+            ("999999999999.99", "999,999,999,999.99"),
+        ] {
+            assert_eq!(grouped(plain.parse().unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn the_time_left_is_told_in_whole_minutes() {
+        for (seconds, text) in [
+            (0, "less than a minute"),
+            (59, "less than a minute"),
+            (60, "1 min"),
+            (3599, "59 min"),
+            (7200, "2 h 0 min"),
+        ] {
+            assert_eq!(time_left(Millis::from_secs(seconds)), text);
+        }
     }
 }
