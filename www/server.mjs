@@ -1,5 +1,11 @@
 // The demo shop's web server: its pages, its sessions, and the calls that its page makes. What a merchant writes for the
 // payment itself is in shop.mjs. Node 20, no dependencies; for development: plain HTTP on loopback, sessions in memory.
+//
+// Environment:
+//   PAYBY_PROXY_URL         payby-proxy, as this server reaches it
+//   PAYBY_PROXY_PUBLIC_URL  payby-proxy, as the browser reaches it; the same unless set
+//   PAYBY_PROXY_API_KEY     this server's key at payby-proxy
+//   PORT                    where to listen on 127.0.0.1; a free port unless set. The proxy must allow the shop's origin.
 
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
@@ -91,7 +97,7 @@ files.set('/', files.get('/index.html'));
 
 const sessions = new Map();
 
-const sessionOf = (request) => sessions.get(/(?:^|;\s*)session=([\w-]+)/.exec(request.headers.cookie ?? '')?.[1]);
+const sessionOf = (request) => sessions.get(/(?:^|;\s*)dallah_session=([\w-]+)/.exec(request.headers.cookie ?? '')?.[1]);
 
 /** Begins a session and gives the header that names it to the browser. */
 function newSession() {
@@ -99,7 +105,7 @@ function newSession() {
   const id = randomBytes(24).toString('base64url');
   sessions.set(id, {});
   // Lax, not Strict: the cookie must come along when PayBy's page sends the customer back. With HTTPS, add `Secure`.
-  return { 'set-cookie': `session=${id}; HttpOnly; SameSite=Lax; Path=/; Max-Age=86400` };
+  return { 'set-cookie': `dallah_session=${id}; HttpOnly; SameSite=Lax; Path=/; Max-Age=86400` };
 }
 
 // ---- Requests
@@ -163,7 +169,7 @@ async function answer(request, response) {
 const server = createServer((request, response) => {
   answer(request, response).catch((error) => {
     const refusal = error instanceof Refusal ? error : new Refusal(500, 'internal', 'Something went wrong here.');
-    if (refusal.status >= 500) console.error(`shop: ${request.method} ${request.url}:`, error.cause?.message ?? error);
+    if (refusal.status >= 500) console.error(`shop: ${request.method} ${request.url}:`, error.cause?.cause?.message ?? error.cause?.message ?? error);
     sendJson(response, refusal.status, { code: refusal.code, message: refusal.message });
   });
 });

@@ -32,8 +32,10 @@ function urlFrom(name) {
 const began = performance.now();
 const pages = new Map();
 const complaints = [];
+let current;
 
 async function step(name, run) {
+  current = name;
   const start = performance.now();
   const value = await run();
   const now = performance.now();
@@ -73,7 +75,7 @@ async function picture(page, name) {
 }
 
 async function report(error) {
-  console.error(`\ncheck failed: ${error.message}`);
+  console.error(`\ncheck failed at “${current}”: ${error.message}`);
   const folder = mkdtempSync(join(tmpdir(), 'payby-check-'));
   for (const [name, page] of pages) {
     const path = join(folder, `${name}.png`);

@@ -216,7 +216,7 @@ test('every page carries a strict policy, and the visitor a session that no scri
         "connect-src 'self' https://pay.example; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
     assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
-    assert.match(response.headers.get('set-cookie'), /^session=[\w-]{32}; HttpOnly; SameSite=Lax; Path=\//);
+    assert.match(response.headers.get('set-cookie'), /^dallah_session=[\w-]{32}; HttpOnly; SameSite=Lax; Path=\//);
     assert.doesNotMatch(await response.text(), / style=|<script>|javascript:|data:/);
     for (const path of ['/vendor/payby-checkout/index.js', '/vendor/lean-qr/nano.mjs', '/style.css', '/img/dates.svg']) {
       assert.equal((await fetch(url + path)).status, 200, path);
@@ -238,7 +238,7 @@ test('bad input is refused in JSON, and no secret is in an answer or a log', { s
       [await post(JSON.stringify({ cart: [coffee(-1)] })), 400, 'invalid_cart'],
       [await post(' '.repeat(5000)), 413, 'too_large'],
       [await post(cart, { 'content-type': 'text/plain' }), 415, 'not_json'],
-      [await post(cart, { cookie: 'session=guessed' }), 400, 'no_session'],
+      [await post(cart, { cookie: 'dallah_session=guessed' }), 400, 'no_session'],
       [await fetch(`${url}/api/nothing`), 404, 'not_found'],
     ]) {
       const { message, ...problem } = await response.json();

@@ -6,7 +6,7 @@ import { createCheckout } from '/vendor/payby-checkout/index.js';
 import { $, announce, fieldsOf, showProblem } from './dom.js';
 import { drawQr } from './qr.js';
 import * as shop from './shop-api.js';
-import { asking, failures, money, redirect, timeLeft, trouble } from './words.js';
+import { asking, failures, money, redirect, theirWords, timeLeft, trouble } from './words.js';
 
 export class Payment {
   #leave;
@@ -120,7 +120,7 @@ export class Payment {
     else if (name === 'paid') this.#panel('paid', { amount: money(amount), 'order-number': orderNumber });
     else if (name === 'conflict') this.#panel('conflict', { 'order-number': orderNumber });
     else if (name === 'failed') {
-      this.#panel('failed', { ...failures[failure.reason], message: failure.message, 'order-number': orderNumber });
+      this.#panel('failed', { ...failures[failure.reason], message: theirWords(failure), 'order-number': orderNumber });
     } else if (name === 'unknown' || doing === 'cancelling' || !isWebAddress(status.payUrl)) {
       this.#panel('asking', asking[doing]);
     } else this.#showPending(status);

@@ -48,6 +48,9 @@ export const failures = {
   revoked: { title: 'Your payment is being returned', text: 'PayBy took your payment and is giving it back. That can take a few days.' },
 };
 
+/** PayBy's own words for why it declined; for the other reasons ours say it all. */
+export const theirWords = ({ reason, message }) => (reason === 'declined' && message ? `PayBy says: “${message}”` : '');
+
 /** Why the page cannot go on: the shop's own words, or ours for payby-checkout's errors. */
 export function trouble(error) {
   if (error.name === 'ShopError') return error.message;
