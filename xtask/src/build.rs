@@ -16,7 +16,7 @@ use crate::process::{cargo_build, node_tool, output, root, run, step};
 use crate::sizes::{self, Size};
 use crate::{inline, tools};
 
-/// The name of the WebAssembly module in the package, for those who serve the file themselves.
+/// The module's file. It is in the package if an entry names it, for those who serve the file themselves.
 const MODULE: &str = "payby-checkout.wasm";
 
 /// The WebAssembly features that Rust's compiler uses by default, and that Node 20 and the browsers of 2022 have.
@@ -37,8 +37,14 @@ const FEATURES: &[&str] = &[
 /// percent. `--traps-never-happen` and `--low-memory-unused` would save as little, and assume what nobody has proven.
 const OPTIMISATIONS: &[&str] = &["-Oz", "--converge", "--strip-producers", "--strip-target-features"];
 
-/// Builds the package into `pkg/`, unless nothing changed, and prints what a page downloads.
+/// Builds the package, prints what a page downloads, and fails if that is over the budget.
 pub(crate) fn build() -> Result<()> {
+    make()?;
+    report()
+}
+
+/// Builds the package into `pkg/`, unless nothing changed.
+pub(crate) fn make() -> Result<()> {
     tools::install_wasm_target()?;
     tools::install_npm_tools()?;
     let compiled = step("cargo build (WebAssembly)", compile)?;
@@ -50,7 +56,7 @@ pub(crate) fn build() -> Result<()> {
         package(&compiled)?;
         fs::write(&stamp_file, format!("{stamp} {}", pkg_fingerprint()))?;
     }
-    report()
+    Ok(())
 }
 
 /// The npm package, ready to be published.
@@ -59,7 +65,7 @@ pub(crate) fn pkg() -> PathBuf {
 }
 
 /// The package's source.
-fn template() -> PathBuf {
+pub(crate) fn template() -> PathBuf {
     root().join("pkg-template")
 }
 
@@ -180,10 +186,12 @@ fn assemble() -> Result<()> {
     if manifest_version != env!("CARGO_PKG_VERSION") {
         bail!("pkg-template/package.json has version {manifest_version}, Cargo.toml {}", env!("CARGO_PKG_VERSION"));
     }
+    let module: &[&str] = if manifest.contains(MODULE) { &[MODULE] } else { &[] };
     let copies = [
         (template(), pkg(), &["package.json", "README.md"][..]),
         (root().to_path_buf(), pkg(), &["LICENSE-APACHE", "LICENSE-MIT"]),
-        (generated(), pkg().join("generated"), &["glue.js", "glue.d.ts", "wasm.js", "wasm.d.ts", MODULE]),
+        (generated(), pkg().join("generated"), &["glue.js", "glue.d.ts", "wasm.js", "wasm.d.ts"]),
+        (generated(), pkg().join("generated"), module),
     ];
     for (from, to, names) in copies {
         fs::create_dir_all(&to)?;
@@ -196,7 +204,7 @@ fn assemble() -> Result<()> {
 
 /// What a page downloads that serves the files of `pkg/` as they are.
 fn report() -> Result<()> {
-    let module = Size::of(&fs::read(pkg().join("generated").join(MODULE))?)?;
+    let module = Size::of(&fs::read(generated().join(MODULE))?)?;
     println!("   {:<40} {:>8} {:>8} {:>8}", "the WebAssembly module alone", module.raw, module.gzip, module.brotli);
     sizes::report("the default entry, as published", &pkg(), &sizes::import_graph(&pkg().join("index.js"))?)
 }

@@ -11,15 +11,23 @@
 //! | how the demo's three servers are started and stopped | [`demo`], [`children`] |
 //! | what must not be in a log or a package | [`secrets`] |
 //! | what `test` runs, in which order | [`test`], [`package`] |
+//! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
 mod build;
+mod children;
+mod demo;
 mod inline;
+mod package;
 mod process;
+mod secrets;
 mod sizes;
+mod test;
 mod tools;
+mod wasm_test_runner;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -39,6 +47,20 @@ enum Command {
     Setup,
     /// Builds the npm package into pkg/ and prints what a page downloads.
     Build,
+    /// Runs the demo shop, the proxy and a simulated PayBy on this machine, until Ctrl-C.
+    Demo(demo::Options),
+    /// Runs all tests, or one step of them.
+    Test {
+        /// Only this step
+        step: Option<test::Step>,
+    },
+    /// Runs a WebAssembly test program in a headless browser; cargo calls this.
+    #[command(hide = true)]
+    WasmTestRunner {
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -55,5 +77,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => tools::install_all(),
         Command::Build => build::build(),
+        Command::Demo(options) => demo::demo(options),
+        Command::Test { step } => test::test(step),
+        Command::WasmTestRunner { arguments } => wasm_test_runner::run(arguments),
     }
 }

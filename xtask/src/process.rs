@@ -88,3 +88,38 @@ fn shown(command: &Command) -> String {
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     words.join(" ")
 }
+
+/// Runs tests, shows what they print, and answers how many passed, as cargo, wasm-bindgen or Node counted them.
+pub(crate) fn count_passed(command: &mut Command) -> Result<usize> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", shown(command)))?;
+    let mut passed = 0;
+    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
+        let line = line?;
+        println!("{line}");
+        passed += passed_in(&line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{} failed ({status})", shown(command));
+    }
+    Ok(passed)
+}
+
+/// How many tests passed by this line: `test result: ok. 3 passed; …` or `ℹ pass 3`.
+fn passed_in(line: &str) -> usize {
+    let count = line.strip_prefix("test result: ok. ").or_else(|| line.strip_prefix("ℹ pass "));
+    count.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_counted_whoever_counts() {
+        assert_eq!(passed_in("test result: ok. 3 passed; 0 failed; 0 ignored"), 3);
+        assert_eq!(passed_in("ℹ pass 12"), 12);
+        assert_eq!(passed_in("test schedule::tests::pass ... ok"), 0);
+    }
+}

@@ -48,8 +48,12 @@ pub(crate) fn install_npm_tools() -> Result<()> {
     if npm_tools_are_fresh().unwrap_or(false) {
         return Ok(());
     }
-    let npm = which("npm").context("npm is missing: install Node 20 or newer with npm, https://nodejs.org")?;
-    step("npm ci", || run(Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(root())))
+    step("npm ci", || run(npm()?.args(["ci", "--no-audit", "--no-fund"]).current_dir(root())))
+}
+
+/// npm, the program.
+pub(crate) fn npm() -> Result<Command> {
+    which("npm").map(Command::new).context("npm is missing: install Node 20 or newer with npm, https://nodejs.org")
 }
 
 /// Whether `node_modules` holds what the lock file names. Contents are compared, not times: a checkout makes new times.

@@ -1,0 +1,92 @@
+//! All tests, from the fastest to those that need everything: each step can be run alone.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::process::{cargo, count_passed, root, run, seconds, step};
+use crate::{demo, package, tools, wasm_test_runner};
+
+/// The steps, in their order.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Step {
+    /// The Rust tests of the whole workspace
+    Rust,
+    /// The core's WebAssembly tests, in a browser
+    Wasm,
+    /// The packed npm package, as Node and a page use it
+    Package,
+    /// The demo with its browser check
+    Demo,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rust => "rust",
+            Self::Wasm => "wasm",
+            Self::Package => "package",
+            Self::Demo => "demo",
+        })
+    }
+}
+
+impl Step {
+    /// Runs it, and answers how many tests passed.
+    fn run(self) -> Result<usize> {
+        match self {
+            Self::Rust => rust(),
+            Self::Wasm => wasm(),
+            Self::Package => package::test(),
+            Self::Demo => demo(),
+        }
+    }
+}
+
+/// Runs one step, or all, and stops at the first that fails. The last line is `N passed, 0 failed`.
+pub(crate) fn test(only: Option<Step>) -> Result<()> {
+    let steps = only.map_or_else(|| Step::value_variants().to_vec(), |step| vec![step]);
+    let mut passed = 0;
+    for step in steps {
+        println!("═══ {step}");
+        let begun = Instant::now();
+        let in_step =
+            step.run().with_context(|| format!("step `{step}` failed; to run it alone: cargo xtask test {step}"))?;
+        println!("═══ {step}: {in_step} passed in {}", seconds(begun.elapsed()));
+        passed += in_step;
+    }
+    println!("{passed} passed, 0 failed");
+    Ok(())
+}
+
+/// Building the workspace as one turns the core's feature `gateway` on, so its tests run here as well.
+fn rust() -> Result<usize> {
+    // Some tests start the programs.
+    step("cargo build", || run(cargo().args(["build", "--workspace", "--bins"])))?;
+    step("cargo test", || count_passed(cargo().args(["test", "--workspace"])))
+}
+
+fn wasm() -> Result<usize> {
+    tools::install_wasm_target()?;
+    let browser = tools::Browser::find_or_install()?;
+    let folder = tempfile::tempdir()?;
+    step("cargo test (WebAssembly)", || count_passed(&mut wasm_test_runner::cargo_test(&browser, folder.path())?))
+}
+
+/// The shop's own tests, then the whole demo: its browser check and the search for secrets.
+fn demo() -> Result<usize> {
+    let shop =
+        step("the shop's tests", || count_passed(node_tests(&["tests/demo/shop.test.mjs"]).current_dir(root())))?;
+    demo::demo(demo::Options { check: true, verbose: false, keep: false })?;
+    Ok(shop + 2)
+}
+
+/// Node's test runner over these files.
+pub(crate) fn node_tests(files: &[&str]) -> Command {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=spec"]).args(files);
+    node
+}
