@@ -1,0 +1,5 @@
+// A worker makes an order number when asked.
+
+import { orderNumber } from 'payby-checkout';
+
+onmessage = () => postMessage(orderNumber());
