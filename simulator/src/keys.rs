@@ -9,9 +9,9 @@
 //!
 //! No file is ever overwritten. Private ones are created for their owner only (mode 0600).
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
@@ -20,6 +20,7 @@ use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::KeyPair as _;
 use payby_checkout::gateway::signature::{SigningKey, VerifyingKey};
 use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::Builder;
 
 /// What PayBy needs of the two pairs.
 #[derive(Debug)]
@@ -58,24 +59,17 @@ impl Keys {
 fn pair(directory: &Path, whose: &str) -> anyhow::Result<(Option<SigningKey>, VerifyingKey)> {
     let private_file = directory.join(format!("{whose}_private.pem"));
     let public_file = directory.join(format!("{whose}_public.pem"));
-    let private = read(&private_file)?.map(SecretString::from);
-    let public = read(&public_file)?;
 
-    let (private, public) = match (private, public) {
-        (None, None) => {
-            let (private, public) = SigningKey::generate_pem()?;
-            write(&private_file, private.expose_secret(), 0o600)?;
-            write(&public_file, &public, 0o644)?;
-            tracing::info!("made {} and {}", private_file.display(), public_file.display());
-            (Some(private), public)
+    // One missing file at a time, and then another look: a second simulator may be making the same ones.
+    let (private, public) = loop {
+        match (read(&private_file)?.map(SecretString::from), read(&public_file)?) {
+            (None, None) => create(&private_file, SigningKey::generate_pem()?.0.expose_secret(), 0o600)?,
+            (Some(private), None) => {
+                let public = public_of(&private).with_context(|| private_file.display().to_string())?;
+                create(&public_file, &public, 0o644)?;
+            }
+            (private, Some(public)) => break (private, public),
         }
-        (Some(private), None) => {
-            let public = public_of(&private).with_context(|| private_file.display().to_string())?;
-            write(&public_file, &public, 0o644)?;
-            tracing::info!("made {}", public_file.display());
-            (Some(private), public)
-        }
-        (private, Some(public)) => (private, public),
     };
 
     let verifying = VerifyingKey::from_pem(&public).with_context(|| public_file.display().to_string())?;
@@ -113,9 +107,20 @@ fn read(file: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn write(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
-    created
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))
+/// Makes a file with its whole content and its mode at once, unless it is there by now.
+fn create(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let make = || {
+        let directory = file.parent().unwrap_or(Path::new("."));
+        let mut draft = Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
+        draft.write_all(text.as_bytes())?;
+        match draft.persist_noclobber(file) {
+            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+            Err(_) => Ok(()),
+            Ok(_) => {
+                tracing::info!("made {}", file.display());
+                Ok(())
+            }
+        }
+    };
+    make().with_context(|| format!("cannot make {}", file.display()))
 }
