@@ -122,8 +122,7 @@ pub struct Refusal {
 }
 
 /// What a page shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "status", rename_all = "lowercase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// No order has been started.
     Idle,

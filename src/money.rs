@@ -42,11 +42,21 @@ impl Amount {
     pub const fn fils(self) -> u64 {
         self.0
     }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a digit")]
+    /// What `Display` shows. (By hand: in a page, the formatting machinery would be the larger part.)
+    pub(crate) fn text(self) -> String {
+        let mut text = (self.0 / 100).to_string();
+        for digit in [b'.', b'0' + (self.0 / 10 % 10) as u8, b'0' + (self.0 % 10) as u8] {
+            text.push(char::from(digit));
+        }
+        text
+    }
 }
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+        f.write_str(&self.text())
     }
 }
 
@@ -55,29 +65,34 @@ impl FromStr for Amount {
 
     /// Reads `12`, `12.5` or `12.50`: digits, then at most two more after a point. No sign, exponent, space or comma.
     fn from_str(text: &str) -> Result<Self, AmountError> {
-        let (whole, fraction) = match text.split_once('.') {
-            Some((_, "")) => return Err(AmountError { kind: ErrorKind::NotDecimal }),
-            Some(parts) => parts,
-            None => (text, ""),
-        };
-        if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
-            return Err(AmountError { kind: ErrorKind::NotDecimal });
+        let error = |kind| Err(AmountError { kind });
+        let (mut fils, mut whole, mut fraction) = (0_u64, 0, None);
+        for symbol in text.bytes() {
+            match (symbol, &mut fraction) {
+                (b'.', None) => fraction = Some(0),
+                (b'0'..=b'9', None) => whole += 1,
+                (b'0'..=b'9', Some(digits)) => *digits += 1,
+                _ => return error(ErrorKind::NotDecimal),
+            }
+            if symbol != b'.' {
+                // Longer numbers are refused below, so what wraps is never used.
+                fils = fils.wrapping_mul(10).wrapping_add(u64::from(symbol - b'0'));
+            }
         }
-        if fraction.len() > 2 {
-            return Err(AmountError { kind: ErrorKind::TooPrecise });
+        match (whole, fraction) {
+            (0, _) | (_, Some(0)) => error(ErrorKind::NotDecimal),
+            (_, Some(3..)) => error(ErrorKind::TooPrecise),
+            (13.., _) => error(ErrorKind::TooLarge),
+            (_, Some(2)) => Self::from_fils(fils),
+            (_, Some(_)) => Self::from_fils(fils * 10),
+            (_, None) => Self::from_fils(fils * 100),
         }
-        if whole.len() > 12 {
-            return Err(AmountError { kind: ErrorKind::TooLarge });
-        }
-        let digits = |text: &str| text.bytes().fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0'));
-        let hundredths = digits(fraction) * if fraction.len() == 1 { 10 } else { 1 };
-        Self::from_fils(digits(whole) * 100 + hundredths)
     }
 }
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -123,6 +138,16 @@ pub enum Currency {
     Aed,
 }
 
+impl Currency {
+    /// Its ISO 4217 code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aed => "AED",
+        }
+    }
+}
+
 /// An amount and its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, DeriveDeserialize)]
 pub struct Money {
@@ -134,9 +159,7 @@ pub struct Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.currency {
-            Currency::Aed => write!(f, "AED {}", self.amount),
-        }
+        write!(f, "{} {}", self.currency.as_str(), self.amount)
     }
 }
 

@@ -1,7 +1,9 @@
 // One purchase's checkout, as a page uses it. The rules are the core's; here they become promises, listeners and iterators.
 
-import { type ErrorCode, type ErrorDetails, PaybyCheckoutError, typed } from './error.js';
+import { PaybyCheckoutError, typed } from './error.js';
+import { sender } from './http.js';
 import type { OrderNumber } from './order-number.js';
+import { type Stop, type View, statusOf, stopOf } from './view.js';
 import { core } from './wasm.js';
 
 /** How the customer pays: a QR code of `payUrl` for the phone, or PayBy's page in this browser. */
@@ -86,11 +88,6 @@ export interface Checkout extends AsyncIterable<CheckoutStatus> {
   dispose(): void;
 }
 
-/** What the core says when it cannot go on. */
-interface Stop extends ErrorDetails {
-  readonly code: ErrorCode;
-}
-
 interface Waiter {
   settles(status: CheckoutStatus): boolean;
   resolve(status: CheckoutStatus): void;
@@ -144,9 +141,9 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     waiters.clear();
   }
 
-  function heard(view: CheckoutStatus | undefined, stop: Stop | undefined): void {
-    if (view) changed(view);
-    if (stop) stopped(stopError(stop));
+  function heard(view: View | undefined, stop: Stop | undefined): void {
+    if (view) changed(statusOf(view));
+    if (stop) stopped(stopOf(stop));
   }
 
   /** Runs a command and resolves with the first status, from the one right after it on, that settles it. */
@@ -156,7 +153,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     atOnce: (status: CheckoutStatus) => boolean = settles,
   ): Promise<CheckoutStatus> {
     if (closed) throw closed;
-    handle ??= typed(() => core().open(proxy, token, heard));
+    handle ??= typed(() => core().open(token, heard, sender(proxy, token)));
     const opened = handle;
     return new Promise<CheckoutStatus>((resolve, reject) => {
       const waiter = { settles, resolve, reject };
@@ -285,12 +282,4 @@ function proxyUrl(proxy: unknown): string {
     throw new PaybyCheckoutError('invalid_argument', 'proxy is the http(s) base URL of the backend proxy');
   }
   return url.href.replace(/\/+$/, '');
-}
-
-function stopError({ code, ...details }: Stop): PaybyCheckoutError {
-  const message =
-    code === 'token_rejected'
-      ? 'the proxy does not accept the checkout token: it is wrong or has expired'
-      : `the proxy refused: ${details.detail ?? `HTTP ${details.httpStatus}`}`;
-  return new PaybyCheckoutError(code, message, details);
 }

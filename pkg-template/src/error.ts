@@ -50,19 +50,13 @@ export class PaybyCheckoutError extends Error {
   }
 }
 
-/** What the core throws: a plain object. */
-interface Thrown extends ErrorDetails {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
-/** Runs a call into the core; what it throws becomes a `PaybyCheckoutError`. */
+/** Runs a call into the core; what it throws, `[code, message, position]`, becomes a `PaybyCheckoutError`. */
 export function typed<T>(call: () => T): T {
   try {
     return call();
   } catch (thrown) {
-    if (thrown instanceof Error) throw thrown;
-    const { code, message, ...details } = thrown as Thrown;
-    throw new PaybyCheckoutError(code, message, details);
+    if (!Array.isArray(thrown)) throw thrown;
+    const [code, message, position] = thrown as [ErrorCode, string, number | undefined];
+    throw new PaybyCheckoutError(code, message, position === undefined ? {} : { position });
   }
 }

@@ -1,25 +1,19 @@
-//! The machine's requests as `fetch`, and what comes back as its answers. What cannot be read is trouble, never an outcome.
+//! The machine's requests as arguments for `fetch`, and what comes back as its answers. What cannot be read is trouble,
+//! never an outcome.
+//!
+//! The call to `fetch` itself is a few lines of TypeScript that [`Http`] is given: a promise's chain costs a page a
+//! tenth of what it costs here.
 
-use std::future::Future;
-
-use js_sys::{Promise, Reflect};
-use serde::Serialize;
+use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortSignal, Response};
+use web_sys::AbortSignal;
 
-use super::to_js;
+use super::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
 use crate::money::{Currency, Money};
 use crate::order::{Failure, FailureReason, GatewayStatus, Status};
 use crate::protocol::{Purchase, Scene, Snapshot};
 use crate::time::Millis;
-
-#[wasm_bindgen]
-extern "C" {
-    // The global one: a page's, a worker's or Node's.
-    #[wasm_bindgen(catch)]
-    fn fetch(url: &str, init: &JsValue) -> Result<Promise, JsValue>;
-}
 
 /// How long an answer may take: the hold and 5 s for a held question, else 10 s.
 pub(super) fn time_limit(request: &Request) -> Millis {
@@ -29,52 +23,29 @@ pub(super) fn time_limit(request: &Request) -> Millis {
     }
 }
 
-/// The merchant's backend proxy and the token for one purchase there.
-pub(super) struct Proxy {
-    base: String,
-    authorization: String,
+/// The merchant's backend proxy, with the token for one purchase there.
+pub(super) struct Http {
+    /// `(method, path, body, ifNoneMatch, prefer, signal, done)`; calls `done(status, retryAfter, json)` once, with
+    /// status 0 when no answer came and `json` undefined when none could be read.
+    fetch: Function,
 }
 
-#[derive(Serialize)]
-struct Init<'a> {
-    method: &'static str,
-    headers: Headers<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    cache: &'static str,
-    credentials: &'static str,
-    redirect: &'static str,
-}
-
-#[derive(Serialize)]
-struct Headers<'a> {
-    authorization: &'a str,
-    #[serde(rename = "content-type", skip_serializing_if = "Option::is_none")]
-    content_type: Option<&'static str>,
-    #[serde(rename = "if-none-match", skip_serializing_if = "Option::is_none")]
-    if_none_match: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefer: Option<String>,
-}
-
-impl Proxy {
-    /// `base` without a slash at its end.
-    pub(super) fn new(base: String, token: &str) -> Self {
-        Self { base, authorization: ["Bearer ", token].concat() }
+impl Http {
+    pub(super) const fn new(fetch: Function) -> Self {
+        Self { fetch }
     }
 
-    /// Sends the request; the future answers what came of it.
-    pub(super) fn exchange(&self, request: Request, signal: &AbortSignal) -> impl Future<Output = Answer> + use<> {
+    /// Sends the request and calls back once with what came of it.
+    pub(super) fn send(&self, request: Request, signal: &AbortSignal, done: impl FnOnce(Answer) + 'static) {
         let (method, path) = match &request {
-            Request::Find => ("GET", ["/v1/purchase", "", ""]),
-            Request::Create(saved) => ("PUT", ["/v1/orders/", saved.order_number.as_str(), ""]),
-            Request::Query { order_number, .. } => ("GET", ["/v1/orders/", order_number.as_str(), ""]),
-            Request::Cancel(order_number) => ("POST", ["/v1/orders/", order_number.as_str(), "/cancel"]),
+            Request::Find => ("GET", "/v1/purchase".to_owned()),
+            Request::Create(saved) => ("PUT", concat(&["/v1/orders/", &saved.order_number])),
+            Request::Query { order_number, .. } => ("GET", concat(&["/v1/orders/", order_number])),
+            Request::Cancel(order_number) => ("POST", concat(&["/v1/orders/", order_number, "/cancel"])),
         };
-        let url = [self.base.as_str(), path[0], path[1], path[2]].concat();
         let body = match &request {
             Request::Create(saved) => Some(match saved.scene {
-                Some(scene) => ["{\"scene\":\"", scene.as_str(), "\"}"].concat(),
+                Some(scene) => concat(&["{\"scene\":\"", scene.as_str(), "\"}"]),
                 None => "{}".to_owned(),
             }),
             _ => None,
@@ -83,56 +54,49 @@ impl Proxy {
             Request::Query { version, hold, .. } => (*version, *hold),
             _ => (None, None),
         };
-        let init = to_js(&Init {
-            method,
-            headers: Headers {
-                authorization: &self.authorization,
-                content_type: body.is_some().then_some("application/json"),
-                if_none_match: version.map(|version| ["\"", &version.to_string(), "\""].concat()),
-                prefer: hold.map(|hold| ["wait=", &(hold.0 / 1000).to_string()].concat()),
-            },
-            body,
-            cache: "no-store",
-            credentials: "omit",
-            redirect: "error",
+        let version = version.map(|version| concat(&["\"", &version.to_string(), "\""]));
+        let hold = hold.map(|hold| concat(&["wait=", &(hold.0 / 1000).to_string()]));
+        let done = Closure::once_into_js(move |status: u16, retry_after: JsValue, json: JsValue| {
+            done(read(&request, status, &retry_after, &json));
         });
-        // A plain object just made takes the property.
-        let _ = Reflect::set(&init, &"signal".into(), signal);
-        async move { round_trip(&url, &init, &request).await.unwrap_or(Answer::Trouble { retry_after: None }) }
+        let (body, version, hold) = (body.as_deref(), version.as_deref(), hold.as_deref());
+        let arguments =
+            [Plain::Text(method), Plain::Text(&path), Plain::text(body), Plain::text(version), Plain::text(hold)];
+        let arguments: Array = to_js(&arguments).unchecked_into();
+        arguments.push(signal);
+        arguments.push(&done);
+        // It reports every failure through `done`.
+        let _ = self.fetch.apply(&JsValue::UNDEFINED, &arguments);
     }
 }
 
-async fn round_trip(url: &str, init: &JsValue, request: &Request) -> Result<Answer, JsValue> {
-    let response: Response = fetch(url, init)?.await?.unchecked_into();
-    let status = response.status();
+fn read(request: &Request, status: u16, retry_after: &JsValue, json: &JsValue) -> Answer {
+    let trouble = Answer::Trouble { retry_after: None };
     match status {
-        304 => return Ok(Answer::NotModified),
-        404 => return Ok(Answer::Missing),
+        200..=299 => match request {
+            Request::Find => purchase(json).map_or(trouble, Answer::Purchase),
+            _ => snapshot(json).map_or(trouble, Answer::Snapshot),
+        },
+        304 => Answer::NotModified,
+        404 => Answer::Missing,
         408 | 425 | 429 | 500.. => {
-            let retry_after = response.headers().get("retry-after")?.and_then(|seconds| seconds.trim().parse().ok());
-            return Ok(Answer::Trouble { retry_after: retry_after.map(Millis::from_secs) });
+            // RFC 9110 §10.2.3, in seconds; a date is taken as not said.
+            let seconds = retry_after.as_string().and_then(|seconds| seconds.parse().ok());
+            Answer::Trouble { retry_after: seconds.map(Millis::from_secs) }
         }
-        _ => {}
+        400..=499 => {
+            // A refusal stands whether or not its problem document can be read.
+            let order = if status == 409 { snapshot(&field(json, "order")) } else { None };
+            order.map_or_else(
+                || {
+                    let (code, detail) = (text(json, "code"), text(json, "detail"));
+                    Answer::Refused(Refusal { http_status: status, code, detail })
+                },
+                Answer::Elsewhere,
+            )
+        }
+        _ => trouble,
     }
-    let json = response.json()?.await;
-    if (400..500).contains(&status) {
-        // A refusal stands whether or not its document can be read.
-        let problem = json.unwrap_or(JsValue::UNDEFINED);
-        let order = if status == 409 { snapshot(&field(&problem, "order")) } else { None };
-        return Ok(order.map_or_else(
-            || {
-                let text = |name| field(&problem, name).as_string();
-                Answer::Refused(Refusal { http_status: status, code: text("code"), detail: text("detail") })
-            },
-            Answer::Elsewhere,
-        ));
-    }
-    let json = json?;
-    let answer = match request {
-        Request::Find => purchase(&json).map(Answer::Purchase),
-        _ => snapshot(&json).map(Answer::Snapshot),
-    };
-    Ok(answer.unwrap_or(Answer::Trouble { retry_after: None }))
 }
 
 /// A field of a JSON value; `undefined` where there is none. One import instead of a getter for each field, and no
@@ -206,7 +170,7 @@ fn money(json: &JsValue) -> Option<Money> {
 
 /// What the machine reads of a purchase: the order to go on with.
 fn purchase(json: &JsValue) -> Option<Purchase> {
-    let orders: js_sys::Array = field(json, "orders").dyn_into().ok()?;
+    let orders: Array = field(json, "orders").dyn_into().ok()?;
     Some(Purchase {
         purchase_id: text(json, "purchaseId")?,
         reference: text(json, "reference")?,

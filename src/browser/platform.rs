@@ -4,6 +4,7 @@ use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 use web_sys::Storage;
 
+use super::concat;
 use crate::checkout::{Now, Saved};
 use crate::order_number::{Clock, RandomSource};
 use crate::protocol::Scene;
@@ -61,22 +62,21 @@ impl Shelf {
         let hash = token
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { key: ["payby-checkout:", &hash.to_string()].concat() }
+        Self { key: concat(&["payby-checkout:", &hash.to_string()]) }
     }
 
     /// Keeps the number. Where storage is denied or full the page goes on from memory, and a reload asks the proxy.
     pub(super) fn save(&self, saved: &Saved) {
         if let Some(storage) = storage() {
             let scene = saved.scene.map_or("-", Scene::as_str);
-            let _ = storage.set_item(&self.key, &["1", saved.order_number.as_str(), scene].join(" "));
+            let _ = storage.set_item(&self.key, &concat(&["1 ", saved.order_number.as_str(), " ", scene]));
         }
     }
 
     /// What was kept, if it can be read.
     pub(super) fn load(&self) -> Option<Saved> {
         let text = storage()?.get_item(&self.key).ok()??;
-        let mut parts = text.split(' ');
-        let ("1", number, scene) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
+        let (number, scene) = text.strip_prefix("1 ")?.split_once(' ')?;
         Some(Saved { order_number: number.parse().ok()?, scene: Scene::from_name(scene) })
     }
 }

@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
 use js_sys::Function;
-use serde::Serialize;
 use wasm_bindgen::JsValue;
 use web_sys::AbortController;
 
 use super::platform::{self, Shelf};
-use super::{http, to_js};
-use crate::checkout::{Answer, Checkout, Now, Output, Request, Stop};
+use super::{http, view};
+use crate::checkout::{Answer, Checkout, Now, Output, Request};
 use crate::time::Millis;
 
 /// The longest time that a timer can be set to.
@@ -23,7 +22,7 @@ pub(super) struct Shell(Rc<RefCell<Inner>>);
 
 struct Inner {
     machine: Checkout,
-    proxy: http::Proxy,
+    http: http::Http,
     shelf: Shelf,
     /// `None` once closed.
     listener: Option<Function>,
@@ -39,24 +38,12 @@ struct InFlight {
     _deadline: Timeout,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stopped<'a> {
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    http_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-}
-
 impl Shell {
-    pub(super) fn new(proxy: String, token: &str, listener: Function) -> Self {
+    pub(super) fn new(token: &str, listener: Function, fetch: Function) -> Self {
         let shelf = Shelf::for_token(token);
         Self(Rc::new(RefCell::new(Inner {
             machine: Checkout::new(shelf.load()),
-            proxy: http::Proxy::new(proxy, token),
+            http: http::Http::new(fetch),
             shelf,
             listener: Some(listener),
             timer: None,
@@ -95,7 +82,7 @@ impl Shell {
                 Output::Abort => inner.abort(),
                 Output::WakeAt(at) => inner.timer = at.map(|at| self.timer(at)),
                 Output::Tell => {
-                    let view = to_js(&inner.machine.view(platform::now().at));
+                    let view = view::of_view(&inner.machine.view(platform::now().at));
                     let listener = inner.listener.clone();
                     drop(inner);
                     tell(listener.as_ref(), &view, &JsValue::UNDEFINED);
@@ -103,7 +90,7 @@ impl Shell {
                 Output::Stop(why) => {
                     let listener = inner.listener.clone();
                     drop(inner);
-                    tell(listener.as_ref(), &JsValue::UNDEFINED, &stopped(&why));
+                    tell(listener.as_ref(), &JsValue::UNDEFINED, &view::of_stop(&why));
                 }
             }
         }
@@ -125,13 +112,8 @@ impl Shell {
             timeout(http::time_limit(&request), move || controller.abort())
         };
         inner.in_flight = Some(InFlight { serial, controller, _deadline: deadline });
-        let exchange = inner.proxy.exchange(request, &signal);
-        drop(inner);
         let shell = self.clone();
-        js_sys::futures::spawn_local(async move {
-            let answer = exchange.await;
-            shell.answered(serial, answer);
-        });
+        inner.http.send(request, &signal, move |answer| shell.answered(serial, answer));
     }
 
     fn answered(&self, serial: u32, answer: Answer) {
@@ -153,9 +135,9 @@ impl Inner {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "below 2³¹")]
 fn timeout(after: Millis, call: impl FnOnce() + 'static) -> Timeout {
-    let after = u32::try_from(after.0.min(LONGEST_TIMER)).expect("below 2³¹");
-    Timeout::new(after, call)
+    Timeout::new(after.0.min(LONGEST_TIMER) as u32, call)
 }
 
 /// Calls the listener; what it throws is its own affair and must not stop the watch.
@@ -163,16 +145,4 @@ fn tell(listener: Option<&Function>, view: &JsValue, stop: &JsValue) {
     if let Some(listener) = listener {
         let _ = listener.call2(&JsValue::UNDEFINED, view, stop);
     }
-}
-
-fn stopped(why: &Stop) -> JsValue {
-    to_js(&match why {
-        Stop::TokenRejected => Stopped { code: "token_rejected", http_status: Some(404), problem: None, detail: None },
-        Stop::Refused(refusal) => Stopped {
-            code: "refused",
-            http_status: Some(refusal.http_status),
-            problem: refusal.code.as_deref(),
-            detail: refusal.detail.as_deref(),
-        },
-    })
 }

@@ -43,19 +43,37 @@ impl From<ErrorKind> for OrderNumberError {
     }
 }
 
-impl fmt::Display for OrderNumberError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an order number ")?;
+impl OrderNumberError {
+    /// What `Display` shows. (Put together by hand: formatting machinery is the larger part of what it would cost a page.)
+    pub(crate) fn message(&self) -> String {
+        let mut message = String::from("an order number ");
         match &self.kind {
-            ErrorKind::Empty => f.write_str("is empty: it needs 1 to 64 symbols"),
-            ErrorKind::TooLong { length } => write!(f, "has {length} symbols: at most 64 are allowed"),
+            ErrorKind::Empty => message.push_str("is empty: it needs 1 to 64 symbols"),
+            ErrorKind::TooLong { length } => {
+                message.push_str("has ");
+                message.push_str(&length.to_string());
+                message.push_str(" symbols: at most 64 are allowed");
+            }
             ErrorKind::BadSymbol { position, symbol } => {
+                message.push_str("has '");
                 // Control characters are escaped, letters of any script are shown as they are.
-                f.write_str("has '")?;
-                if symbol.is_control() { write!(f, "{}", symbol.escape_default()) } else { write!(f, "{symbol}") }?;
-                write!(f, "' at position {position}: only A-Z, a-z, 0-9, - and _ are allowed")
+                if symbol.is_control() {
+                    message.extend(symbol.escape_default())
+                } else {
+                    message.push(*symbol)
+                }
+                message.push_str("' at position ");
+                message.push_str(&position.to_string());
+                message.push_str(": only A-Z, a-z, 0-9, - and _ are allowed");
             }
         }
+        message
+    }
+}
+
+impl fmt::Display for OrderNumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
     }
 }
 
@@ -81,14 +99,20 @@ impl<E> GenerateError<E> {
     }
 }
 
+impl<E> GenerateError<E> {
+    /// What `Display` shows, up to the platform's own words.
+    pub(crate) const fn message(&self) -> &'static str {
+        match self {
+            Self::Random(_) => "there is no secure random source for an order number",
+            Self::ClockOutOfRange => "the clock is out of an order number's range, which ends in the year 3084",
+        }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for GenerateError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Random(error) => write!(f, "no secure random source for an order number: {error}"),
-            Self::ClockOutOfRange => {
-                f.write_str("the clock is out of an order number's range: it ends in the year 3084")
-            }
-        }
+        f.write_str(self.message())?;
+        if let Self::Random(error) = self { write!(f, ": {error}") } else { Ok(()) }
     }
 }
 
