@@ -49,7 +49,7 @@ const apiKey = process.env.PAYBY_PROXY_API_KEY;
 if (!apiKey) fail("PAYBY_PROXY_API_KEY is not set; it is the shop server's key at payby-proxy");
 const port = Number(process.env.PORT || 0);
 if (!Number.isInteger(port) || port < 0 || port > 65_535) fail(`PORT is not a port: ${process.env.PORT}`);
-if (!existsSync(join(ROOT, 'pkg'))) fail('pkg/ is not there; `cargo xtask build` makes it');
+if (!existsSync(join(ROOT, 'pkg/package.json'))) fail('pkg/ is not there; `cargo xtask build` makes it');
 
 // ---- What every answer says
 

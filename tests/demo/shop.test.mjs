@@ -171,7 +171,7 @@ test('the customer leaves a paid checkout, and begins a new one with the same ca
 // ---- The web server around it
 
 const SERVER = fileURLToPath(new URL('../../www/server.mjs', import.meta.url));
-const built = existsSync(fileURLToPath(new URL('../../pkg', import.meta.url)));
+const built = existsSync(fileURLToPath(new URL('../../pkg/package.json', import.meta.url)));
 const skip = built ? false : '`cargo xtask build` has not made pkg/ yet';
 
 function startServer(environment) {
