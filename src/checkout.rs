@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::money::Money;
 use crate::order::{Failure, OrderState, Status};
 use crate::order_number::OrderNumber;
-use crate::protocol::{Purchase, Scene, Snapshot};
+use crate::protocol::{Scene, Snapshot};
 use crate::schedule;
 use crate::time::Millis;
 
@@ -69,8 +69,8 @@ pub enum Answer {
     Snapshot(Snapshot),
     /// 304.
     NotModified,
-    /// 200 about the purchase.
-    Purchase(Purchase),
+    /// 200 about the purchase: its paid or live order, if it has one.
+    Found(Option<Box<Snapshot>>),
     /// 409 with the order to go on with.
     Elsewhere(Snapshot),
     /// 404: no such order, or not for this token.
@@ -366,8 +366,9 @@ impl Checkout {
         self.not_before = now.at;
         let before = self.view(now.at);
         let believed = match (&mut self.phase, answer) {
-            (Phase::Finding, Answer::Purchase(purchase)) => self.found(now, purchase),
-            (Phase::Finding, Answer::Missing) => {
+            (Phase::Finding, Answer::Found(Some(snapshot))) => self.adopt(now, &snapshot),
+            // A backend of the merchant's own need not know this call.
+            (Phase::Finding, Answer::Found(None) | Answer::Missing) => {
                 self.phase = Phase::Idle;
                 self.outputs.push_back(Output::Tell);
                 true
@@ -446,17 +447,6 @@ impl Checkout {
     fn take_up(&mut self, now: Now, saved: Saved) {
         self.phase = Phase::Live(Order::new(saved, Creation::Unknown, now.at));
         self.outputs.push_back(Output::Tell);
-    }
-
-    /// The backend has told the purchase: its paid or live order is the one to go on with.
-    fn found(&mut self, now: Now, purchase: Purchase) -> bool {
-        if let Some(snapshot) = purchase.orders.into_iter().next() {
-            self.adopt(now, &snapshot)
-        } else {
-            self.phase = Phase::Idle;
-            self.outputs.push_back(Output::Tell);
-            true
-        }
     }
 
     /// Goes on with an order that the backend knows under another number.

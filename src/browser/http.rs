@@ -12,7 +12,7 @@ use super::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
 use crate::money::{Currency, Money};
 use crate::order::{Failure, FailureReason, GatewayStatus, Status};
-use crate::protocol::{Purchase, Scene, Snapshot};
+use crate::protocol::{Scene, Snapshot};
 use crate::time::Millis;
 
 /// How long an answer may take: the hold and 5 s for a held question, else 10 s.
@@ -74,7 +74,7 @@ fn read(request: &Request, status: u16, retry_after: &JsValue, json: &JsValue) -
     let trouble = Answer::Trouble { retry_after: None };
     match status {
         200..=299 => match request {
-            Request::Find => purchase(json).map_or(trouble, Answer::Purchase),
+            Request::Find => found(json).unwrap_or(trouble),
             _ => snapshot(json).map_or(trouble, Answer::Snapshot),
         },
         304 => Answer::NotModified,
@@ -168,15 +168,10 @@ fn money(json: &JsValue) -> Option<Money> {
     Some(Money { amount: text(json, "amount")?.parse().ok()?, currency })
 }
 
-/// What the machine reads of a purchase: the order to go on with.
-fn purchase(json: &JsValue) -> Option<Purchase> {
-    let orders: Array = field(json, "orders").dyn_into().ok()?;
-    Some(Purchase {
-        purchase_id: text(json, "purchaseId")?,
-        reference: text(json, "reference")?,
-        subject: text(json, "subject")?,
-        amount: money(&field(json, "amount"))?,
-        status: status(json)?,
-        orders: orders.iter().map(|order| snapshot(&order)).collect::<Option<_>>()?,
-    })
+/// What the machine reads of a purchase: the order to go on with, if there is one.
+fn found(json: &JsValue) -> Option<Answer> {
+    text(json, "purchaseId")?;
+    let order = field(&field(json, "orders"), "0");
+    let order = if order.is_undefined() { None } else { Some(Box::new(snapshot(&order)?)) };
+    Some(Answer::Found(order))
 }

@@ -1,8 +1,6 @@
 //! What the platform lends: clocks, secure randomness, storage. Works in pages, workers and Node.
 
-use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
-use web_sys::Storage;
 
 use super::concat;
 use crate::checkout::{Now, Saved};
@@ -17,6 +15,13 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn performance_now() -> f64;
+
+    // Where there is none, or it is denied or full, these throw, and that is caught.
+    #[wasm_bindgen(catch, js_namespace = localStorage, js_name = getItem)]
+    fn get_item(key: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = localStorage, js_name = setItem)]
+    fn set_item(key: &str, value: &str) -> Result<(), JsValue>;
 }
 
 /// Whole milliseconds; a clock before 1970 reads as 0.
@@ -67,22 +72,14 @@ impl Shelf {
 
     /// Keeps the number. Where storage is denied or full the page goes on from memory, and a reload asks the proxy.
     pub(super) fn save(&self, saved: &Saved) {
-        if let Some(storage) = storage() {
-            let scene = saved.scene.map_or("-", Scene::as_str);
-            let _ = storage.set_item(&self.key, &concat(&["1 ", saved.order_number.as_str(), " ", scene]));
-        }
+        let scene = saved.scene.map_or("-", Scene::as_str);
+        let _ = set_item(&self.key, &concat(&["1 ", saved.order_number.as_str(), " ", scene]));
     }
 
     /// What was kept, if it can be read.
     pub(super) fn load(&self) -> Option<Saved> {
-        let text = storage()?.get_item(&self.key).ok()??;
+        let text = get_item(&self.key).ok()??;
         let (number, scene) = text.strip_prefix("1 ")?.split_once(' ')?;
         Some(Saved { order_number: number.parse().ok()?, scene: Scene::from_name(scene) })
     }
-}
-
-/// `localStorage`, where there is one and it is allowed.
-fn storage() -> Option<Storage> {
-    let storage = Reflect::get(&js_sys::global(), &"localStorage".into()).ok()?;
-    (!storage.is_falsy()).then(|| storage.unchecked_into())
 }

@@ -58,9 +58,9 @@ impl OrderNumberError {
                 message.push_str("has '");
                 // Control characters are escaped, letters of any script are shown as they are.
                 if symbol.is_control() {
-                    message.extend(symbol.escape_default())
+                    message.extend(symbol.escape_default());
                 } else {
-                    message.push(*symbol)
+                    message.push(*symbol);
                 }
                 message.push_str("' at position ");
                 message.push_str(&position.to_string());
