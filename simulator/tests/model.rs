@@ -1,5 +1,7 @@
 //! PayBy's rules, checked on the model alone: no socket, no clock, no waiting.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use payby_checkout::gateway::wire::{AcquireBody, Notification};
 use payby_checkout::order::GatewayStatus;
 use payby_checkout::time::{Millis, UnixMillis};
