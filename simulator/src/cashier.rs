@@ -34,8 +34,8 @@ async fn style() -> Response {
 }
 
 async fn show(State(simulator): State<Arc<Simulator>>, Path(token): Path<String>) -> Response {
-    let now = simulator::now();
     let mut state = simulator.state();
+    let now = simulator::now();
     state.model.catch_up(now);
     let Some(id) = state.model.by_token(&token) else {
         return answer(StatusCode::NOT_FOUND, None, page::no_such_order());
@@ -53,8 +53,8 @@ async fn decline(state: State<Arc<Simulator>>, token: Path<String>) -> Response 
 }
 
 fn act(simulator: &Simulator, token: &str, action: Action) -> Response {
-    let now = simulator::now();
     let mut state = simulator.state();
+    let now = simulator::now();
     let Some(id) = state.model.by_token(token) else {
         return answer(StatusCode::NOT_FOUND, None, page::no_such_order());
     };

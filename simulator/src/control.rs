@@ -9,7 +9,7 @@
 //! | `POST /sim/clock/advance` | `{"ms": 120000}` | `{}`: [time has passed for all that waits](crate::model::Model::advance) |
 //! | `POST /sim/faults` | `{"call": "placeOrder"` or `"getOrder"`, `"cancelOrder"`, `"*"`, `"fault":` a [`Fault`]`, "times": 1}` | `{}` |
 //!
-//! What is wrong with a request stands in `{"error": "…"}`, with status 4xx.
+//! A body needs `Content-Type: application/json`. What is wrong with a request stands in `{"error": "…"}`, with status 4xx.
 
 use std::sync::Arc;
 
@@ -103,8 +103,8 @@ async fn act(State(simulator): State<Arc<Simulator>>, Path((number, action)): Pa
         "settle" => Action::Settle,
         _ => return refused(StatusCode::NOT_FOUND, "an order can be paid, declined and settled here"),
     };
-    let now = simulator::now();
     let mut state = simulator.state();
+    let now = simulator::now();
     let Some(id) = state.model.by_number(&number) else {
         return refused(StatusCode::NOT_FOUND, "no order has this number");
     };

@@ -71,32 +71,28 @@ fn process(
     headers: &HeaderMap,
     body: Option<&[u8]>,
 ) -> (Answer<AcquireBody>, Option<Fault>) {
-    let call = Call::at(&path);
     let partner_id = headers.get("Partner-Id").and_then(|value| value.to_str().ok());
     let sign = headers.get(HEADER).map_or(&b""[..], |value| value.as_bytes());
-    let verified = body.is_some_and(|body| simulator.keys.merchant.verify(body, sign).is_ok());
-    let token = simulator::token();
-    let now = simulator::now();
+    let verified = body.filter(|body| simulator.keys.merchant.verify(body, sign).is_ok());
 
     let mut state = simulator.state();
+    let now = simulator::now();
+    let call = Call::at(&path);
     let fault = call.and_then(|call| state.faults.take(call));
-    let (apply_status, reply) = match (body, call, token) {
-        _ if matches!(fault, Some(Fault::SystemError | Fault::LostRequest)) => {
-            (ApplyStatus::Fail, Err(Refusal::new(code::SYSTEM_ERROR, "SYSTEM_ERROR")))
-        }
-        (None, ..) => (ApplyStatus::Fail, Err(Refusal::invalid("the body is too large, or broke off"))),
-        _ if partner_id != Some(&simulator.partner_id) => {
-            (ApplyStatus::Fail, Err(Refusal::new(code::UNAUTHORIZED, "UNAUTHORIZED")))
-        }
-        _ if !verified => (ApplyStatus::Error, Err(Refusal::new(code::UNAUTHORIZED, "the signature does not verify"))),
-        (_, None, _) => (ApplyStatus::Fail, Err(Refusal::new(code::SERVICE_NOT_AVAILABLE, "SERVICE_NOT_AVAILABLE"))),
-        (.., Err(_)) => (ApplyStatus::Fail, Err(Refusal::new(code::SYSTEM_ERROR, "SYSTEM_ERROR"))),
-        (Some(body), Some(call), Ok(token)) => match run(&mut state.model, now, call, body, token) {
-            Ok(body) => (ApplyStatus::Success, Ok(body)),
-            Err(refusal) => (ApplyStatus::Fail, Err(refusal)),
-        },
+    let (apply_status, reply) = if matches!(fault, Some(Fault::LostRequest | Fault::SystemError)) {
+        (ApplyStatus::Fail, Err(Refusal::new(code::SYSTEM_ERROR, "SYSTEM_ERROR")))
+    } else if body.is_none() {
+        (ApplyStatus::Fail, Err(Refusal::invalid("the body is too large, or broke off")))
+    } else if partner_id != Some(&simulator.partner_id) {
+        (ApplyStatus::Fail, Err(Refusal::new(code::UNAUTHORIZED, "UNAUTHORIZED")))
+    } else if let Some(body) = verified {
+        let reply = run(&mut state.model, now, call, body);
+        (if reply.is_ok() { ApplyStatus::Success } else { ApplyStatus::Fail }, reply)
+    } else {
+        (ApplyStatus::Error, Err(Refusal::new(code::UNAUTHORIZED, "the signature does not verify")))
     };
-    let (code, msg, answer) = match reply {
+
+    let (code, msg, body) = match reply {
         Ok(body) => (code::SUCCESS, "SUCCESS".into(), Some(body)),
         Err(refusal) => (refusal.code, refusal.msg, None),
     };
@@ -104,8 +100,8 @@ fn process(
     let event = Event::Call {
         path,
         partner_id: partner_id.map(ToOwned::to_owned),
-        merchant_order_no: body.filter(|_| verified).and_then(|body| named(&state.model, body)),
-        verified,
+        merchant_order_no: verified.and_then(|body| named(&state.model, body)),
+        verified: verified.is_some(),
         fault,
         apply_status: answered.then_some(apply_status),
         code: answered.then(|| code.to_owned()),
@@ -115,13 +111,18 @@ fn process(
     simulator.bell.notify_one();
 
     let head = Head { apply_status, code: code.to_owned(), msg: Some(msg.into_owned()), trace_code };
-    (Answer { head, body: answer }, fault)
+    (Answer { head, body }, fault)
 }
 
-fn run(model: &mut Model, now: UnixMillis, call: Call, body: &[u8], token: String) -> Reply {
+/// Does what a verified call asks for.
+fn run(model: &mut Model, now: UnixMillis, call: Option<Call>, body: &[u8]) -> Reply {
+    let call = call.ok_or_else(|| Refusal::new(code::SERVICE_NOT_AVAILABLE, "SERVICE_NOT_AVAILABLE"))?;
     let Envelope { request_time, biz_content } = Envelope::read(body)?;
     match call {
-        Call::Place => model.place_order(now, request_time, biz_content.get(), token),
+        Call::Place => {
+            let token = simulator::token().map_err(|_| Refusal::new(code::SYSTEM_ERROR, "SYSTEM_ERROR"))?;
+            model.place_order(now, request_time, biz_content.get(), token)
+        }
         Call::Get => model.get_order(now, request_time, biz_content.get()),
         Call::Cancel => model.cancel_order(now, request_time, biz_content.get()),
     }

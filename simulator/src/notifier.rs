@@ -64,12 +64,10 @@ impl Notifier {
 
 async fn deliver(simulator: Arc<Simulator>, client: Client, delivery: Delivery) {
     let outcome = post(&simulator, &client, &delivery).await;
-    let (acknowledged, result) = match outcome {
-        Ok(()) => (true, "acknowledged".to_owned()),
-        Err(why) => (false, why),
-    };
-    let now = simulator::now();
+    let acknowledged = outcome.is_ok();
+    let result = outcome.err().unwrap_or_else(|| "acknowledged".to_owned());
     let mut state = simulator.state();
+    let now = simulator::now();
     let next_in_ms = state.model.delivered(now, &delivery, acknowledged);
     let Delivery { notify_id, merchant_order_no, url, attempt, .. } = delivery;
     let merchant_order_no = merchant_order_no.as_str().to_owned();
