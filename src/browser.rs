@@ -154,3 +154,6 @@ fn with(handle: usize, call: impl FnOnce(&Shell)) {
         call(&shell);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ pub(super) fn time_limit(request: &Request) -> Millis {
 }
 
 /// The merchant's backend proxy, with the token for one purchase there.
+#[derive(Clone)]
 pub(super) struct Http {
     /// `(method, path, body, ifNoneMatch, prefer, signal, done)`; calls `done(status, retryAfter, json)` once, with
     /// status 0 when no answer came and `json` undefined when none could be read.

@@ -112,8 +112,10 @@ impl Shell {
             timeout(http::time_limit(&request), move || controller.abort())
         };
         inner.in_flight = Some(InFlight { serial, controller, _deadline: deadline });
+        let http = inner.http.clone();
+        drop(inner);
         let shell = self.clone();
-        inner.http.send(request, &signal, move |answer| shell.answered(serial, answer));
+        http.send(request, &signal, move |answer| shell.answered(serial, answer));
     }
 
     fn answered(&self, serial: u32, answer: Answer) {
