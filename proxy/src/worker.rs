@@ -14,6 +14,7 @@ use crate::decide::{self, Errand, Heard, Round, Step};
 use crate::gateway::Outcome;
 use crate::random;
 use crate::store::{self, Order};
+use crate::waiting::Lease;
 
 /// How many failures in a row make an alert (R9).
 const ALERT_AFTER: u32 = 3;
@@ -36,12 +37,11 @@ pub fn watch(app: &App, order: &Order) {
     let slot = app.waiting.lease(&order.number);
     slot.ask();
     if slot.begin_watching() {
-        drop(app.spawn(keep_watch(app.clone(), order.number.clone())));
+        drop(app.spawn(keep_watch(app.clone(), order.number.clone(), slot)));
     }
 }
 
-async fn keep_watch(app: App, number: OrderNumber) {
-    let slot = app.waiting.lease(&number);
+async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
     let mut failures = 0;
     // A given-up order is brought to its end even if nobody waits for it.
     while let Ok(Some(order)) = app.store.order(&number).await

@@ -1,0 +1,10 @@
+//! The proxy over real HTTP on loopback, against a small PayBy that says what a test wants it to say.
+#![allow(clippy::unwrap_used, reason = "these are tests, and so is what helps them")]
+
+mod fake_payby;
+mod notifications;
+mod orders;
+mod protocol;
+mod proxy;
+mod purchases;
+mod waiting;
