@@ -1,8 +1,9 @@
-//! Request bodies: bounded, JSON by name and by content.
+//! What requests carry: bodies, bounded, JSON by name and by content; and the name in the path.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use payby_checkout::protocol::ProblemCode;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,20 @@ pub struct JsonOrEmpty<T>(pub T);
 /// A body as it came, within the route's limit.
 #[derive(Debug)]
 pub struct Raw(pub Bytes);
+
+/// The name in the path.
+#[derive(Debug)]
+pub struct Segment(pub String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // What is not UTF-8 names nothing here.
+        let path = Path::from_request_parts(parts, app).await.map_err(|_| ApiError::not_found())?;
+        Ok(Self(path.0))
+    }
+}
 
 impl FromRequest<App> for Raw {
     type Rejection = ApiError;

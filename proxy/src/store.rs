@@ -284,3 +284,6 @@ const fn integer(value: u64) -> i64 {
 fn unreadable(column: &str, why: impl core::fmt::Display) -> Error {
     Error::ColumnDecode { index: column.to_owned(), source: why.to_string().into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! I9: what is about to be sent is written down first, so that a crash leaves "unknown" and never "not sent". One worker
 //! at a time calls about one order, and R9's spacing counts across restarts, since the times are stored.
 
+use std::time::{Duration, Instant};
+
 use payby_checkout::gateway::wire::{AcquireBody, code};
 use payby_checkout::order::{OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
@@ -18,6 +20,9 @@ use crate::waiting::Lease;
 
 /// How many failures in a row make an alert (R9).
 const ALERT_AFTER: u32 = 3;
+
+/// How long failures may go on without an alert (R9).
+const ALERT_AFTER_TIME: Duration = Duration::from_secs(10);
 
 /// Runs an errand in a task of its own and waits for it: if whoever waits goes away, the errand goes on. Comes back
 /// early when the proxy is to stop.
@@ -42,22 +47,43 @@ pub fn watch(app: &App, order: &Order) {
 }
 
 async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
-    let mut failures = 0;
+    let mut trouble = Trouble::default();
     // A given-up order is brought to its end even if nobody waits for it.
     while let Ok(Some(order)) = app.store.order(&number).await
         && !order.status().is_terminal()
         && (slot.go_on_watching() || order.cancel_wanted)
     {
         let errand = if order.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
-        if !app.sleep(pause(&app, &order, failures)).await {
+        if !app.sleep(pause(&app, &order, trouble.failures)).await {
             break;
         }
-        failures = if go(app.clone(), number.clone(), errand).await { 0 } else { failures + 1 };
-        if failures == ALERT_AFTER {
-            tracing::error!(alert = "gateway_fails", %number, failures, "nothing certain can be learnt of the order");
+        if trouble.is_alarming(go(app.clone(), number.clone(), errand).await) {
+            tracing::error!(alert = "gateway_fails", %number, "nothing certain can be learnt of the order");
         }
     }
     slot.end_watching();
+}
+
+/// Rounds that failed in a row.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Trouble {
+    /// Counts a round. Answers whether a person is to be alerted: once, until a round goes well again (R9).
+    fn is_alarming(&mut self, went_well: bool) -> bool {
+        if went_well {
+            *self = Self::default();
+            return false;
+        }
+        self.failures += 1;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let is_bad = self.failures >= ALERT_AFTER || since.elapsed() >= ALERT_AFTER_TIME;
+        is_bad && !std::mem::replace(&mut self.is_told, true)
+    }
 }
 
 /// How long to wait before the next round about this order: by the law, within R9's window, or by back-off once a
@@ -112,7 +138,12 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
         round.heard = match step {
             Step::Done => break,
             Step::Close(reason) => {
-                app.change(number, |order| order.learn(&OrderState::given_up(reason), None)).await?;
+                app.change(number, |order| {
+                    if order.status() == Status::Unknown {
+                        order.learn(&OrderState::given_up(reason), None);
+                    }
+                })
+                .await?;
                 break;
             }
             Step::Query => query(app, &order).await?,
@@ -178,11 +209,10 @@ async fn place(app: &App, order: &Order) -> Result<Heard, store::Error> {
     ) {
         return Ok(Heard::Taken);
     }
-    let status = order.status();
     app.change(&order.number, |order| {
         // This attempt has done nothing, so what was unknown before it is what is unknown now.
         order.create_unknown_at = unknown_before;
-        if status == Status::Unknown && unknown_before.is_none() {
+        if order.status() == Status::Unknown && unknown_before.is_none() {
             order.learn(&OrderState::refused(code, msg), None);
         }
     })

@@ -11,10 +11,15 @@ use super::mistake::{Mistake, Mistakes};
 
 const PREFIX: &str = "PAYBY_PROXY";
 
+/// What config calls it.
+const ENVIRONMENT: &str = "the environment";
+
 /// The sections. Everything else is a key.
 const SECTIONS: [&str; 3] = ["log", "gateway", "database"];
 
 pub(super) struct Reader {
+    /// The file's name, as it was given.
+    file: Option<String>,
     /// By full key, like `gateway.base_url`.
     values: HashMap<String, Value>,
     /// The keys that somebody has asked for.
@@ -36,26 +41,32 @@ impl Reader {
             Mistakes(vec![Mistake { key, origin: None, what: format!("cannot be read: {error}") }])
         })?;
         let mut values = HashMap::new();
-        let mut mistakes = Vec::new();
         for (key, value) in merged.cache.into_table().unwrap_or_default() {
             match (SECTIONS.contains(&key.as_str()), value.kind.clone()) {
                 (true, ValueKind::Table(section)) => {
                     values.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
                 }
-                (true, _) => mistakes.push(Mistake {
-                    origin: value.origin().map(str::to_owned),
-                    what: format!("is a section; write [{key}]"),
-                    key,
-                }),
-                (false, _) => drop(values.insert(key, value)),
+                _ => drop(values.insert(key, value)),
             }
         }
-        Ok(Self { values, known: BTreeSet::new(), mistakes })
+        let file = file.map(|file| file.display().to_string());
+        let mut reader = Self { file, values, known: BTreeSet::new(), mistakes: Vec::new() };
+        for section in SECTIONS {
+            if reader.values.contains_key(section) {
+                reader.wrong(section, format!("is a section; write [{section}]"));
+                reader.values.remove(section);
+            }
+        }
+        Ok(reader)
     }
 
     /// Notes what is wrong with this key.
     pub(super) fn wrong(&mut self, key: &str, what: impl Into<String>) {
-        let origin = self.values.get(key).and_then(Value::origin).map(str::to_owned);
+        let origin = self.values.get(key).and_then(Value::origin).map(|origin| match &self.file {
+            // config tells a file's name by another way there.
+            Some(file) if origin != ENVIRONMENT => file.clone(),
+            _ => origin.to_owned(),
+        });
         self.mistakes.push(Mistake { key: key.to_owned(), origin, what: what.into() });
     }
 

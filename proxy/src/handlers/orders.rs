@@ -4,7 +4,7 @@ mod conditional;
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use payby_checkout::order_number::OrderNumber;
@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::app::{App, Shared};
 use crate::auth::Customer;
-use crate::body::JsonOrEmpty;
-use crate::decide::Errand;
+use crate::body::{JsonOrEmpty, Segment};
+use crate::decide::{self, Errand, Round, Step};
 use crate::problem::{ApiError, ApiResult};
 use crate::store::{Begun, NewOrder, Order, PurchaseRow};
 use crate::worker;
@@ -28,13 +28,13 @@ use crate::worker;
 pub async fn create(
     Customer(purchase): Customer,
     State(app): State<App>,
-    Path(number): Path<String>,
+    Segment(number): Segment,
     JsonOrEmpty(request): JsonOrEmpty<CreateOrder>,
 ) -> ApiResult<Response> {
     let new = new_order(&app, &purchase, &number, request)?;
     let problem = |code, detail, order: &Order| Err(ApiError::new(code, detail).with_order(order.snapshot(app.now())));
-    let number = match app.store.begin_order(&new).await? {
-        Begun::Ours(order) => order.number,
+    let order = match app.store.begin_order(&new).await? {
+        Begun::Ours(order) => order,
         Begun::Differs => {
             let detail = "the order was begun with another scene; send that one";
             return Err(ApiError::new(ProblemCode::OrderDiffers, detail));
@@ -47,8 +47,10 @@ pub async fn create(
         }
         Begun::Foreign => return Err(ApiError::not_found()),
     };
-    worker::run(&app, &number, Errand::Create).await;
-    let order = app.store.order(&number).await?.ok_or_else(ApiError::not_found)?;
+    if decide::next(&order.facts(app.now()), Round::new(Errand::Create)) != Step::Done {
+        worker::run(&app, &order.number, Errand::Create).await;
+    }
+    let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
     worker::watch(&app, &order);
     Ok(answer(&app, &order))
 }
@@ -64,7 +66,7 @@ pub async fn create(
 pub async fn read(
     Customer(purchase): Customer,
     State(app): State<App>,
-    Path(number): Path<String>,
+    Segment(number): Segment,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let mut order = own_order(&app, &purchase, &number).await?;
@@ -93,7 +95,7 @@ pub async fn read(
 pub async fn cancel(
     Customer(purchase): Customer,
     State(app): State<App>,
-    Path(number): Path<String>,
+    Segment(number): Segment,
 ) -> ApiResult<Response> {
     let order = own_order(&app, &purchase, &number).await?;
     if !order.status().is_terminal() {

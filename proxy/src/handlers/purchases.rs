@@ -1,6 +1,6 @@
 //! Purchases: opened and read by the shop's server, resumed by the browser.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use payby_checkout::money::Money;
@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use crate::app::App;
 use crate::auth::{Customer, ShopServer};
-use crate::body::Json;
+use crate::body::{Json, Segment};
 use crate::problem::{ApiError, ApiResult};
 use crate::random::{self, Hash};
 use crate::store::{NewPurchase, Opened, Order, PurchaseRow};
@@ -45,7 +45,7 @@ pub async fn open(
 ///
 /// # Errors
 /// [`ProblemCode::NotFound`].
-pub async fn read(_: ShopServer, State(app): State<App>, Path(id): Path<String>) -> ApiResult<axum::Json<Purchase>> {
+pub async fn read(_: ShopServer, State(app): State<App>, Segment(id): Segment) -> ApiResult<axum::Json<Purchase>> {
     let purchase = app.store.purchase(&id).await?.ok_or_else(ApiError::not_found)?;
     let orders = app.store.orders_of(&purchase.id).await?;
     Ok(axum::Json(told(&app, purchase, &orders, |_| true)))

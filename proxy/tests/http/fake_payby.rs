@@ -16,6 +16,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::proxy::BOUND;
+
 /// The price of everything in these tests.
 pub(crate) const AMOUNT: &str = "12.50";
 
@@ -147,7 +149,8 @@ impl FakePayby {
     /// Waits until there were this many calls of this name.
     pub(crate) async fn called(&self, name: &str, times: usize) {
         let count = |calls: &Vec<Call>| calls.iter().filter(|call| call.name == name).count() >= times;
-        self.0.calls.subscribe().wait_for(count).await.unwrap();
+        let mut calls = self.0.calls.subscribe();
+        tokio::time::timeout(BOUND, calls.wait_for(count)).await.unwrap().unwrap();
     }
 
     pub(crate) fn sign(&self, body: &[u8]) -> String {

@@ -13,6 +13,7 @@ async fn every_mistake_of_a_caller_is_a_problem_with_a_code() {
     let put = || proxy.request(Method::PUT, "/v1/orders/N-1").bearer_auth(&token);
     for (request, problem) in [
         (proxy.request(Method::GET, "/nowhere"), (404, "not_found")),
+        (proxy.request(Method::PUT, "/v1/orders/%FF").bearer_auth(&token), (404, "not_found")),
         (proxy.request(Method::DELETE, "/v1/orders/N-1"), (405, "method_not_allowed")),
         (proxy.request(Method::GET, "/v1/purchases"), (405, "method_not_allowed")),
         (proxy.request(Method::GET, "/payby/notifications"), (405, "method_not_allowed")),

@@ -21,7 +21,7 @@ pub(crate) const API_KEY: &str = "a-key-of-the-shops-server";
 const NOW: u64 = 1_795_000_000_000;
 
 /// What no test should take.
-const BOUND: Duration = Duration::from_secs(20);
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
 pub(crate) struct Proxy {
     pub(crate) payby: FakePayby,
@@ -59,7 +59,6 @@ impl Proxy {
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
-            std::os::unix::fs::PermissionsExt::set_mode(&mut std::fs::metadata(&path).unwrap().permissions(), 0o600);
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         };
         write("merchant.pem", &keys().merchant_private);
