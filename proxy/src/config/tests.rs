@@ -87,6 +87,7 @@ async fn the_example_has_no_mistake_but_its_missing_key_files() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "it is a table")]
 async fn each_mistake_is_named_with_its_place_and_its_remedy() {
     let files = Files::new();
     let private = files.path("private.pem");
