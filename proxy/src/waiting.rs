@@ -125,12 +125,13 @@ impl Slot {
         !std::mem::replace(&mut locked(&self.interest).is_watched, true)
     }
 
-    /// Whether the caller, who watches the order, has to go on. If not, whoever asks next begins anew.
+    /// Whether the caller, who watches the order, has to go on: because of somebody who waits or has just asked, or in any
+    /// case. If not, whoever asks next begins anew.
     #[must_use]
-    pub fn go_on_watching(&self) -> bool {
+    pub fn go_on_watching(&self, in_any_case: bool) -> bool {
         let mut interest = locked(&self.interest);
         let recently = interest.last_asked.is_some_and(|asked| asked.elapsed() < LINGER);
-        interest.is_watched = interest.parked > 0 || recently;
+        interest.is_watched = in_any_case || interest.parked > 0 || recently;
         interest.is_watched
     }
 

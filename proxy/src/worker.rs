@@ -48,11 +48,19 @@ pub fn watch(app: &App, order: &Order) {
 
 async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
     let mut trouble = Trouble::default();
-    // A given-up order is brought to its end even if nobody waits for it.
-    while let Ok(Some(order)) = app.store.order(&number).await
-        && !order.status().is_terminal()
-        && (slot.go_on_watching() || order.cancel_wanted)
-    {
+    loop {
+        let order = match app.store.order(&number).await {
+            Ok(Some(order)) if !order.status().is_terminal() => order,
+            Ok(_) => break,
+            Err(error) => {
+                tracing::error!(%number, %error, "the order is no longer watched: the database failed");
+                break;
+            }
+        };
+        // A given-up order is brought to its end even if nobody waits for it.
+        if !slot.go_on_watching(order.cancel_wanted) {
+            return;
+        }
         let errand = if order.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
         if !app.sleep(pause(&app, &order, trouble.failures)).await {
             break;
@@ -104,14 +112,14 @@ fn pause(app: &App, order: &Order, failures: u32) -> Millis {
     Millis(pause.0.clamp(least.0, most.0).saturating_sub(elapsed.0))
 }
 
-/// One round of calls. Answers whether every one of them brought something certain.
+/// One round of calls. Answers whether every one of them has brought the order forward.
 async fn go(app: App, number: OrderNumber, errand: Errand) -> bool {
     let slot = app.waiting.lease(&number);
     let Some(turn) = slot.turn(errand).await else { return true };
     match round(&app, &number, errand).await {
-        Ok(certain) => {
+        Ok(went_well) => {
             turn.done();
-            certain
+            went_well
         }
         Err(error) => {
             tracing::error!(%number, %error, "the database failed in the middle of an errand");
@@ -122,7 +130,7 @@ async fn go(app: App, number: OrderNumber, errand: Errand) -> bool {
 
 async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, store::Error> {
     let mut round = Round::new(errand);
-    let mut certain = true;
+    let mut went_well = true;
     let mut is_rested = false;
     while let Some(order) = app.store.order(number).await? {
         let step = decide::next(&order.facts(app.now()), round);
@@ -156,9 +164,11 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
                 cancel(app, &order).await?
             }
         };
-        certain &= !matches!(round.heard, Heard::QueryFailed | Heard::PlaceFailed | Heard::CancelFailed);
+        // A refusal is certain, but no progress: if the order is still live after it, a person should know.
+        went_well &=
+            matches!(round.heard, Heard::Queried | Heard::NotFound | Heard::Placed | Heard::Taken | Heard::Cancelled);
     }
-    Ok(certain)
+    Ok(went_well)
 }
 
 /// R9: how long the call has to wait, because the last one of its kind about this order was just made.
@@ -245,4 +255,18 @@ async fn learn(app: &App, number: &OrderNumber, body: AcquireBody) -> Result<(),
     let state = body.acquire_order.state(app.now());
     let pay_url = body.inter_action_params.map(|params| params.token_url);
     app.change(number, |order| order.learn(&state, pay_url)).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_failures_in_a_row_alert_once_until_all_is_well_again() {
+        let mut trouble = Trouble::default();
+        let rounds = [false, false, true, false, false, false, false, true, false, false, false];
+        let told: Vec<bool> = rounds.into_iter().map(|went_well| trouble.is_alarming(went_well)).collect();
+        let (no, yes) = (false, true);
+        assert_eq!(told, [no, no, no, no, no, yes, no, no, no, no, yes]);
+    }
 }
