@@ -19,7 +19,7 @@ let server;
 let origin;
 let browser;
 
-// ---- The merchant's backend: an order is unknown when it is created, then pending, then paid
+// ---- The merchant's backend: an order is unknown when it is created, pending when asked once more, then paid
 
 const orders = new Map();
 const calls = [];
@@ -30,10 +30,9 @@ function backend(request, response, body) {
   calls.push({ method: request.method, path: request.url, authorization: request.headers.authorization, body });
   const orderNumber = /^\/pay\/v1\/orders\/([\w-]{1,64})$/.exec(request.url)?.[1];
   if (!orderNumber) return json(404, { code: 'not_found' });
-  if (request.method === 'PUT') orders.set(orderNumber, orders.get(orderNumber) ?? 0);
-  if (!orders.has(orderNumber)) return json(404, { code: 'not_found' });
-  if (request.method === 'GET') orders.set(orderNumber, orders.get(orderNumber) + 1);
-  const version = orders.get(orderNumber);
+  if (request.method !== 'PUT' && !orders.has(orderNumber)) return json(404, { code: 'not_found' });
+  const version = (orders.get(orderNumber) ?? -1) + 1;
+  orders.set(orderNumber, version);
   const step = [
     { status: 'unknown', gatewayStatus: null },
     { status: 'pending', gatewayStatus: 'CREATED', payUrl: 'https://pay.example/1' },
@@ -80,6 +79,7 @@ after(async () => {
 /** The page under that policy, and what it complained about. */
 async function open(policy) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(20_000);
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));

@@ -87,6 +87,7 @@ fn demo() -> Result<usize> {
 /// Node's test runner over these files.
 pub(crate) fn node_tests(files: &[&str]) -> Command {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec"]).args(files);
+    // No test takes long; one that waits for ever is an error.
+    node.args(["--test", "--test-reporter=spec", "--test-timeout=60000"]).args(files);
     node
 }
