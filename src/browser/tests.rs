@@ -15,6 +15,7 @@ const PENDING: &str = r#"{"orderNumber":"NUMBER","status":"pending","gatewayStat
 const PAID: &str = r#"{"orderNumber":"NUMBER","status":"paid","gatewayStatus":"PAID_SUCCESS","revoked":false,
     "amount":{"amount":"12.50","currency":"AED"},"scene":"DYNQR","version":2,"expiresInMs":0}"#;
 
+type Listener = dyn FnMut(JsValue, JsValue);
 type Fetch = dyn FnMut(String, String, Option<String>, Option<String>, Option<String>, JsValue, Function);
 
 /// A stand-in for the page and its proxy: it notes what it hears and what is asked, and answers when it is told to.
@@ -24,7 +25,7 @@ struct Page {
     /// The request in flight: its order number, and how to answer it.
     in_flight: Rc<RefCell<Option<(String, Function)>>>,
     handle: usize,
-    _kept: (Closure<dyn FnMut(JsValue, JsValue)>, Closure<Fetch>),
+    _kept: (Closure<Listener>, Closure<Fetch>),
 }
 
 impl Page {
@@ -32,7 +33,7 @@ impl Page {
         let (heard, asked, in_flight) =
             <(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<String>>>, Rc<RefCell<_>>)>::default();
         let hear = heard.clone();
-        let listener = Closure::<dyn FnMut(JsValue, JsValue)>::new(move |view: JsValue, stop: JsValue| {
+        let listener = Closure::<Listener>::new(move |view: JsValue, stop: JsValue| {
             let list = if view.is_undefined() { stop } else { view };
             hear.borrow_mut().push(String::from(Array::from(&list).join(" ")));
         });

@@ -88,6 +88,10 @@ impl VerifyingKey {
         if !matches!(block.tag(), "PUBLIC KEY" | "RSA PUBLIC KEY") {
             return Err(KeyError::WrongTag { found: block.tag().to_owned(), wanted: "PUBLIC KEY" });
         }
+        // The parser takes shorter keys, with which nothing would ever verify. DER adds less than 50 bytes to a modulus.
+        if block.contents().len() < 2048 / 8 {
+            return Err(KeyError::TooShort { bits: block.contents().len() * 8 / 512 * 512 });
+        }
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, block.contents())
             .map(Self)
             .map_err(|rejected| KeyError::Rejected(rejected.to_string()))
@@ -141,7 +145,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::NotPem => f.write_str("not a PEM file: it should begin with -----BEGIN"),
             Self::WrongTag { found, wanted } => write!(f, "the PEM file holds {found:?}, expected {wanted:?}"),
-            Self::TooShort { bits } => write!(f, "the key has {bits} bits; PayBy takes 2048 and more"),
+            Self::TooShort { bits } => write!(f, "the key has about {bits} bits; PayBy takes 2048 and more"),
             Self::Rejected(why) => write!(f, "not a usable RSA key: {why}"),
         }
     }
@@ -191,6 +195,18 @@ mod tests {
         );
         let error = VerifyingKey::from_pem(private.expose_secret()).unwrap_err().to_string();
         assert_eq!(error, "the PEM file holds \"PRIVATE KEY\", expected \"PUBLIC KEY\"");
+    }
+
+    #[test]
+    fn a_key_of_1024_bits_is_refused() {
+        let short = "-----BEGIN PUBLIC KEY-----\n\
+            MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC2js3Lnbm/FgEwvGNmuZ1kRxrf\n\
+            7e0i3x1hNaZ6f72XAKojCy741w8upf1cmG1pNyRmhwlfaaR3Rx/FlFnyL1lFOmdY\n\
+            MlsoIfwbifTgLaHUwuBE2D7fxtIX3vmp2AegfFbqPICnQVO5YTE14Tugbg4Cwnp+\n\
+            YLV8ebRWnPgzAimjKQIDAQAB\n\
+            -----END PUBLIC KEY-----";
+        let error = VerifyingKey::from_pem(short).unwrap_err();
+        assert_eq!(error.to_string(), "the key has about 1024 bits; PayBy takes 2048 and more");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The real programs, started for a test and gone after it: payby-sim, payby-proxy with an SQLite file, and a client that
 //! is the shop's server and the customer's page.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,7 +31,7 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}; `cargo build --workspace --bins` makes it"));
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let ready = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+        let ready = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await;
         let line = ready.expect("ready in time").unwrap().unwrap_or_else(|| panic!("{name} ended before it was ready"));
         let (_, url) = line.split_once(" is listening on ").unwrap_or_else(|| panic!("{name} said {line:?}"));
         Self { child, url: url.to_owned() }
@@ -43,28 +45,28 @@ fn binary(name: &str) -> PathBuf {
 }
 
 /// A purchase, as its page knows it.
-pub struct Purchase {
-    pub id: String,
-    pub token: String,
+pub(crate) struct Purchase {
+    pub(crate) id: String,
+    pub(crate) token: String,
 }
 
 /// An answer of the proxy.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// What the order's snapshot says of it: `pending`, `paid` …
-    pub fn order_status(&self) -> &str {
+    pub(crate) fn order_status(&self) -> &str {
         self.body["status"].as_str().unwrap_or_default()
     }
 }
 
 /// A simulator, a proxy and a client.
-pub struct Stack {
-    pub client: Client,
+pub(crate) struct Stack {
+    pub(crate) client: Client,
     folder: TempDir,
     sim: Program,
     proxy: Program,
@@ -72,7 +74,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         let sim = Program::start("payby-sim", &["--listen", "127.0.0.1:0", "--keys", keys.to_str().unwrap()]).await;
@@ -102,17 +104,17 @@ impl Stack {
     }
 
     /// Kills the proxy as a power cut would.
-    pub async fn kill_proxy(&mut self) {
+    pub(crate) async fn kill_proxy(&mut self) {
         self.proxy.child.kill().await.unwrap();
     }
 
     /// Starts the proxy again on the same database.
-    pub async fn restart_proxy(&mut self) {
+    pub(crate) async fn restart_proxy(&mut self) {
         self.proxy = start_proxy(&self.folder).await;
     }
 
     /// Opens a purchase of AED 12.50, as the shop's server does.
-    pub async fn open_purchase(&self, reference: &str) -> Purchase {
+    pub(crate) async fn open_purchase(&self, reference: &str) -> Purchase {
         let body = json!({"reference": reference, "amount": "12.50", "currency": "AED", "subject": "Dates"});
         let answer = self.proxy(Method::POST, "/v1/purchases", &self.api_key, Some(body)).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
@@ -121,20 +123,20 @@ impl Stack {
     }
 
     /// The purchase as the shop's server sees it.
-    pub async fn purchase(&self, purchase: &Purchase) -> Answer {
+    pub(crate) async fn purchase(&self, purchase: &Purchase) -> Answer {
         self.proxy(Method::GET, &format!("/v1/purchases/{}", purchase.id), &self.api_key, None).await
     }
 
-    pub async fn put(&self, purchase: &Purchase, number: &str) -> Answer {
+    pub(crate) async fn put(&self, purchase: &Purchase, number: &str) -> Answer {
         self.proxy(Method::PUT, &format!("/v1/orders/{number}"), &purchase.token, Some(json!({}))).await
     }
 
-    pub async fn get(&self, purchase: &Purchase, number: &str) -> Answer {
+    pub(crate) async fn get(&self, purchase: &Purchase, number: &str) -> Answer {
         self.proxy(Method::GET, &format!("/v1/orders/{number}"), &purchase.token, None).await
     }
 
     /// The order once it is neither pending nor unknown: held questions, as a page asks them.
-    pub async fn decided(&self, purchase: &Purchase, number: &str) -> Answer {
+    pub(crate) async fn decided(&self, purchase: &Purchase, number: &str) -> Answer {
         let mut version = "\"-\"".to_owned();
         for _ in 0..8 {
             let asked = self
@@ -158,7 +160,7 @@ impl Stack {
         panic!("{number} stays undecided");
     }
 
-    pub async fn cancel(&self, purchase: &Purchase, number: &str) -> Answer {
+    pub(crate) async fn cancel(&self, purchase: &Purchase, number: &str) -> Answer {
         self.proxy(Method::POST, &format!("/v1/orders/{number}/cancel"), &purchase.token, None).await
     }
 
@@ -173,7 +175,7 @@ impl Stack {
     }
 
     /// A request whose answer is not waited for: the proxy may die before it.
-    pub fn put_and_forget(&self, purchase: &Purchase, number: &str) {
+    pub(crate) fn put_and_forget(&self, purchase: &Purchase, number: &str) {
         let request = self
             .client
             .put(format!("{}/v1/orders/{number}", self.proxy.url))
@@ -184,22 +186,22 @@ impl Stack {
     }
 
     /// The simulator's orders.
-    pub async fn orders_at_payby(&self) -> Vec<Value> {
+    pub(crate) async fn orders_at_payby(&self) -> Vec<Value> {
         self.sim_get("/sim/orders").await.as_array().unwrap().clone()
     }
 
     /// The simulator's log.
-    pub async fn events_at_payby(&self) -> Vec<Value> {
+    pub(crate) async fn events_at_payby(&self) -> Vec<Value> {
         self.sim_get("/sim/events").await.as_array().unwrap().clone()
     }
 
     /// The payer does this: `pay` or `decline`.
-    pub async fn payer(&self, action: &str, number: &str) {
+    pub(crate) async fn payer(&self, action: &str, number: &str) {
         self.sim_post(&format!("/sim/orders/{number}/{action}"), json!({})).await;
     }
 
     /// The next call of this kind has this fault.
-    pub async fn fault(&self, call: &str, fault: &str) {
+    pub(crate) async fn fault(&self, call: &str, fault: &str) {
         self.sim_post("/sim/faults", json!({"call": call, "fault": fault, "times": 1})).await;
     }
 
