@@ -150,7 +150,7 @@ impl Demo {
             "\nThe demo shop is open: {shop}\n\
              Put something into the basket, check out, and pay: scan the QR code (it is a link as well), or go to PayBy's \
              page, where you are the payer and decide. No money moves.\n\
-             What the simulated PayBy knows, and how to make it fail: {sim}\n\
+             What the simulated PayBy knows: {sim}/sim/orders; how to make it fail: simulator/src/control.rs.\n\
              Ctrl-C stops everything.",
             shop = self.shop,
             sim = self.sim,
@@ -162,34 +162,29 @@ impl Demo {
 
     /// Runs the browser check, then looks for secrets in all that was said meanwhile.
     fn check(&mut self, browser: &tools::Browser) -> Result<()> {
-        let token = step("open a purchase", || self.open_purchase())?;
-        let captured = self.folder.join("captured");
-        fs::create_dir(&captured)?;
-        step("browser check", || self.run_browser_check(browser, &captured))?;
-        step("search for secrets", || self.search_for_secrets(&token, &captured))
+        let answers = self.folder.join("answers");
+        fs::create_dir(&answers)?;
+        step("browser check", || self.run_browser_check(browser))?;
+        let token = step("sample answers", || self.sample(&answers))?;
+        step("search for secrets", || self.search_for_secrets(&token, &answers))
     }
 
-    /// A purchase of which we know the token, as a sample of what to look for.
-    fn open_purchase(&self) -> Result<String> {
-        let script = "const answer = await fetch(process.argv[1] + '/v1/purchases', { method: 'POST', \
-                      headers: { 'authorization': 'Bearer ' + process.env.API_KEY, 'content-type': 'application/json' }, \
-                      body: JSON.stringify({ reference: 'sample', amount: '1.00', currency: 'AED', subject: 'Sample' }) }); \
-                      if (!answer.ok) throw new Error(await answer.text()); \
-                      process.stdout.write((await answer.json()).token)";
+    /// Asks each server what can be asked and keeps the answers. Answers the checkout token of a purchase of its own.
+    fn sample(&self, answers: &Path) -> Result<String> {
+        output(self.node("xtask/sample.mjs").env("API_KEY", &self.api_key).env("CAPTURE_DIR", answers))
+    }
+
+    /// A script that is told where the servers are.
+    fn node(&self, script: &str) -> Command {
         let mut node = Command::new("node");
-        output(node.args(["--input-type=module", "--eval", script, &self.proxy]).env("API_KEY", &self.api_key))
+        node.current_dir(root()).arg(script);
+        node.env("SHOP_URL", &self.shop).env("SIM_URL", &self.sim).env("PROXY_URL", &self.proxy);
+        node
     }
 
-    fn run_browser_check(&mut self, browser: &tools::Browser, captured: &Path) -> Result<()> {
-        let mut command = Command::new("node");
-        command
-            .current_dir(root())
-            .arg("tests/demo/check.mjs")
-            .env("SHOP_URL", &self.shop)
-            .env("SIM_URL", &self.sim)
-            .env("PROXY_URL", &self.proxy)
-            .env("CHROMIUM", &browser.chromium)
-            .env("CAPTURE_DIR", captured);
+    fn run_browser_check(&mut self, browser: &tools::Browser) -> Result<()> {
+        let mut command = self.node("tests/demo/check.mjs");
+        command.env("CHROMIUM", &browser.chromium);
         let mut check = Server::start("check", &mut command, &self.folder, true)?;
         let begun = Instant::now();
         loop {
@@ -209,7 +204,7 @@ impl Demo {
     }
 
     /// I11: no key material in any log or answer, nor in the package; no checkout token in a log.
-    fn search_for_secrets(&mut self, token: &str, captured: &Path) -> Result<()> {
+    fn search_for_secrets(&mut self, token: &str, answers: &Path) -> Result<()> {
         let mut logs: Vec<PathBuf> = self.servers.iter().map(|server| server.log.clone()).collect();
         logs.push(self.folder.join("check.log"));
         // Once they have stopped, they say and write no more.
@@ -220,8 +215,8 @@ impl Demo {
         for name in ["merchant_private.pem", "payby_private.pem"] {
             secrets.add_private_key(&self.folder.join("keys").join(name))?;
         }
-        // The page's answers have the token by right, so they are searched before it is a secret.
-        let (answers, package) = (files_under(captured)?, files_under(&build::pkg())?);
+        // The answer that opens a purchase has its token by right, so answers are searched before tokens are secrets.
+        let (answers, package) = (files_under(answers)?, files_under(&build::pkg())?);
         let mut found = secrets.search(&answers)?;
         let is_database = |file: &PathBuf| file.to_string_lossy().contains("payby-proxy.db");
         let database: Vec<_> = files_under(&self.folder)?.into_iter().filter(is_database).collect();
@@ -230,14 +225,14 @@ impl Demo {
         found.extend(secrets.search(&package)?);
 
         println!(
-            "   looked for {} in {} logs, {} captured answers and {} files of pkg/; for checkout tokens in the logs and pkg/",
+            "   looked for {} in {} logs, {} answers and {} files of pkg/; for checkout tokens in the logs and pkg/",
             secrets.names().join(", "),
             logs.len(),
             answers.len(),
             package.len(),
         );
         if !found.is_empty() {
-            bail!("secrets where none must be:\n{}", found.join("\n"));
+            bail!("secrets where none must be (--keep keeps these files):\n{}", found.join("\n"));
         }
         Ok(())
     }
