@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::process::{cargo_build, node_tool, output, root, run, step};
+use crate::process::{cargo_build, node_tool, output, root, run, step, this_program};
 use crate::sizes::{self, Size};
 use crate::{inline, tools};
 
@@ -220,7 +220,7 @@ fn recreate(folder: &Path) -> Result<()> {
 /// A number that changes when one of these files changes, or a file under one of these folders, or this program.
 fn fingerprint(inputs: &[&Path]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
-    fs::metadata(std::env::current_exe()?)?.modified()?.hash(&mut hasher);
+    fs::metadata(this_program())?.modified()?.hash(&mut hasher);
     for input in inputs {
         // What is generated is an output.
         for file in files_under(input)?.iter().filter(|file| !file.starts_with(generated())) {

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::build::{self, files_under};
 use crate::children::{self, Server};
-use crate::process::{cargo_build, output, root, seconds, step};
+use crate::process::{PARTS, cargo_build, output, root, seconds, step};
 use crate::secrets::Secrets;
 use crate::tools;
 
@@ -50,7 +50,7 @@ pub(crate) fn demo(options: Options) -> Result<()> {
     let begun = Instant::now();
     build::make()?;
     let browser = if options.check { Some(tools::Browser::find_or_install()?) } else { None };
-    let programs = step("cargo build (payby-sim, payby-proxy)", Programs::build)?;
+    let programs = step("cargo build", Programs::build)?;
     let mut folder = tempfile::Builder::new().prefix("payby-demo-").tempdir().context("no temporary folder")?;
     folder.disable_cleanup(options.keep);
     children::catch_interrupts()?;
@@ -77,7 +77,7 @@ struct Programs {
 
 impl Programs {
     fn build() -> Result<Self> {
-        let files = cargo_build(&["--package", "payby-sim", "--package", "payby-proxy", "--bins"])?;
+        let files = cargo_build(PARTS)?;
         let program = |name: &str| {
             let found = files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name));
             found.cloned().with_context(|| format!("cargo made no {name}"))

@@ -64,6 +64,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    process::this_program();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,15 @@ use anyhow::{Context, Result, bail};
 /// The folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ is a folder of the workspace")
+}
+
+/// Every package but this one. Always these together: another selection has other features, and builds anew.
+pub(crate) const PARTS: &[&str] = &["--workspace", "--exclude", "xtask"];
+
+/// This program. Asked for first in `main`: once the file has been replaced by a newer one, the system does not tell.
+pub(crate) fn this_program() -> &'static Path {
+    static THIS: LazyLock<PathBuf> = LazyLock::new(|| std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+    &THIS
 }
 
 /// Runs one named step, and prints its name before and its time after.

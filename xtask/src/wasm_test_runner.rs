@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::process::cargo;
+use crate::process::{cargo, this_program};
 use crate::tools::{Browser, WASM_TARGET};
 
 /// How long all tests of one program may take, in seconds.
@@ -35,12 +35,11 @@ pub(crate) fn cargo_test(browser: &Browser, folder: &Path) -> Result<Command> {
     let settings = folder.join("webdriver.json");
     let capabilities = json!({ "goog:chromeOptions": { "binary": browser.chromium, "args": FLAGS } });
     fs::write(&settings, capabilities.to_string()).context("cannot write the driver's settings")?;
-    let this = std::env::current_exe()?;
     let mut command = cargo();
     command
         // No doctests: they are the same on every target.
         .args(["test", "--package", "payby-checkout", "--lib", "--tests", "--target", WASM_TARGET])
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", format!("{} wasm-test-runner", this.display()))
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", format!("{} wasm-test-runner", this_program().display()))
         .env("CHROMEDRIVER", &browser.driver)
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", settings)
         .env("WASM_BINDGEN_TEST_TIMEOUT", TIMEOUT);
