@@ -21,7 +21,7 @@ use wasm_bindgen::prelude::*;
 use self::platform::{SecureRandom, WallClock};
 use self::shell::Shell;
 use crate::checkout::Checkout;
-use crate::order_number::{Generator, OrderNumber};
+use crate::order_number::{Format, Generator, OrderNumber};
 use crate::protocol::Scene;
 
 /// Half the code of the standard library's allocator, for a page that makes small things.
@@ -81,7 +81,9 @@ pub fn order_number() -> Result<String, JsValue> {
 }
 
 fn fresh() -> Result<OrderNumber, JsValue> {
-    GENERATOR.with_borrow_mut(Generator::generate).map_err(|error| thrown(error.code(), error.message(), None))
+    GENERATOR
+        .with_borrow_mut(|generator| generator.generate(Format::Standard, None))
+        .map_err(|error| thrown(error.code(), error.message(), None))
 }
 
 /// Throws what is wrong with an order number.

@@ -4,17 +4,41 @@
 //! sequence. Any such string is an [`OrderNumber`]. Ours, made by a [`Generator`], have a shape on top:
 //!
 //! ```text
-//! standard, 25 symbols   1KANPYXG085GR38E1W8124GKK
-//!                        ╰───────╯╰─────────────╯│
-//!                        45-bit   75 random bits check symbol
-//!                        Unix ms
+//! standard   1KANPYXG085GR38E1W8124GKK
+//!            ╰───────╯╰─────────────╯╰ check symbol
+//!            45 bits: 75 random bits
+//!            Unix ms
+//!
+//! short      01WRV040M30E209R
+//!            ╰────╯╰───────╯╰ check symbol
+//!            30 bits: 45 random bits
+//!            half minutes since 2024
+//!
+//! dated      2025112212000000040R40M30E209J
+//!            ╰───────────────╯╰──────────╯╰ check symbol
+//!            YYYYMMDDhhmmssSSS, UTC
+//!                             60 random bits
+//!
+//! uuid       019aab6f-7600-7001-8203-040506070809: version 7, no check symbol
 //! ```
 //!
-//! The symbols are Crockford's base 32, most significant first, so numbers sort by time as plain strings.
+//! The symbols are Crockford's base 32, most significant first, so numbers of one format sort by time as plain strings. A
+//! [`Prefix`] may stand before them.
+//!
+//! | to | use |
+//! |---|---|
+//! | take any order number by PayBy's rule | `text.parse::<OrderNumber>()` |
+//! | make one | [`Generator::generate`] |
+//! | see what one of ours tells | [`OrderNumber::inspect`] |
+//! | read what a person typed | [`OrderNumber::read_typed`], [`OrderNumber::suggest`] |
 
+mod calendar;
 mod check;
 mod error;
+mod format;
 mod generate;
+mod inspect;
+mod typed;
 
 use core::fmt;
 use core::ops::Deref;
@@ -25,7 +49,9 @@ use serde::{Serialize, Serializer};
 
 use self::error::ErrorKind;
 pub use self::error::{GenerateError, OrderNumberError};
+pub use self::format::{Format, Prefix};
 pub use self::generate::{Clock, Generator, RandomSource};
+pub use self::inspect::{CheckResult, Inspection};
 
 /// The longest order number that PayBy accepts, in symbols.
 pub const MAX_LENGTH: usize = 64;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why a string is not an order number by PayBy's rule.
+/// Why a string is not an order number by PayBy's rule, not one of ours, or not a prefix of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderNumberError {
     kind: ErrorKind,
@@ -13,16 +13,23 @@ pub(crate) enum ErrorKind {
     Empty,
     TooLong { length: usize },
     BadSymbol { position: usize, symbol: char },
+    BadPrefix { position: usize },
+    UnknownFormat { length: usize },
+    CheckFailed,
 }
 
 impl OrderNumberError {
-    /// A stable name for programs: `order_number_empty`, `order_number_too_long` or `order_number_bad_symbol`.
+    /// A stable name for programs: `order_number_` and one of `empty`, `too_long`, `bad_symbol`, `bad_prefix`,
+    /// `unknown_format`, `check_failed`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.kind {
             ErrorKind::Empty => "order_number_empty",
             ErrorKind::TooLong { .. } => "order_number_too_long",
             ErrorKind::BadSymbol { .. } => "order_number_bad_symbol",
+            ErrorKind::BadPrefix { .. } => "order_number_bad_prefix",
+            ErrorKind::UnknownFormat { .. } => "order_number_unknown_format",
+            ErrorKind::CheckFailed => "order_number_check_failed",
         }
     }
 
@@ -30,9 +37,9 @@ impl OrderNumberError {
     #[must_use]
     pub const fn position(&self) -> Option<usize> {
         match self.kind {
-            ErrorKind::Empty => None,
+            ErrorKind::Empty | ErrorKind::UnknownFormat { .. } | ErrorKind::CheckFailed => None,
             ErrorKind::TooLong { .. } => Some(super::MAX_LENGTH),
-            ErrorKind::BadSymbol { position, .. } => Some(position),
+            ErrorKind::BadSymbol { position, .. } | ErrorKind::BadPrefix { position } => Some(position),
         }
     }
 }
@@ -66,6 +73,17 @@ impl OrderNumberError {
                 message.push_str(&position.to_string());
                 message.push_str(": only A-Z, a-z, 0-9, - and _ are allowed");
             }
+            ErrorKind::BadPrefix { position } => {
+                message.push_str("has a prefix that is wrong at position ");
+                message.push_str(&position.to_string());
+                message.push_str(": it is a letter and then at most 14 letters or digits");
+            }
+            ErrorKind::UnknownFormat { length } => {
+                message.push_str("of no known format: without its prefix it has ");
+                message.push_str(&length.to_string());
+                message.push_str(" symbols, and ours have 25, 16 or 30, or are UUIDs of version 7");
+            }
+            ErrorKind::CheckFailed => message.push_str("has a typing error: its check symbol does not hold"),
         }
         message
     }
@@ -84,7 +102,7 @@ impl core::error::Error for OrderNumberError {}
 pub enum GenerateError<E> {
     /// The platform's secure random source failed.
     Random(E),
-    /// The clock is past the year 3084, where 45 bits of milliseconds end.
+    /// The clock is outside the years that the format can hold.
     ClockOutOfRange,
 }
 
@@ -104,7 +122,7 @@ impl<E> GenerateError<E> {
     pub(crate) const fn message(&self) -> &'static str {
         match self {
             Self::Random(_) => "there is no secure random source for an order number",
-            Self::ClockOutOfRange => "the clock is out of an order number's range, which ends in the year 3084",
+            Self::ClockOutOfRange => "the clock is outside the years that this format of order numbers can hold",
         }
     }
 }
