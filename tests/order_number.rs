@@ -89,12 +89,12 @@ proptest! {
             let bits = style.rotate_right(u32::try_from(place).unwrap());
             typed.push(match symbol {
                 '0' if bits & 1 == 1 => 'o',
-                '1' if bits & 3 == 3 => 'I',
+                '1' if bits & 0b11 == 0b11 => 'I',
                 '1' if bits & 1 == 1 => 'l',
                 _ if bits & 1 == 1 => symbol.to_ascii_lowercase(),
                 _ => symbol,
             });
-            if bits & 12 == 12 {
+            if bits & 0b1100 == 0b1100 {
                 typed.push([' ', '-', '\u{2013}'][usize::try_from(bits % 3).unwrap()]);
             }
         }
