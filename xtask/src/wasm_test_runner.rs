@@ -1,6 +1,6 @@
 //! Runs the core's WebAssembly tests in a headless Chromium.
 //!
-//! `cargo test` for [`WASM_TARGET`](crate::tools::WASM_TARGET) gives each test program to a runner. Ours is this program
+//! `cargo test` for [`WASM_TARGET`] gives each test program to a runner. Ours is this program
 //! itself, with wasm-bindgen's runner as a library, so that it is of the same version as the library that the tests use.
 
 use std::ffi::OsString;
