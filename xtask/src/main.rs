@@ -10,7 +10,7 @@
 //! | what a page downloads | [`sizes`] |
 //! | how the demo's three servers are started and stopped | [`demo`], [`children`] |
 //! | what must not be in a log or a package | [`secrets`] |
-//! | what `test` runs, in which order | [`test`], [`package`] |
+//! | what `test` runs, in which order | [`mod@test`], [`package`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
