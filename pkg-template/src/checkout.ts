@@ -1,10 +1,18 @@
 // One purchase's checkout, as a page uses it. The rules are the core's; here they become promises, listeners and iterators.
 
 import { PaybyCheckoutError, typed } from './error.js';
+import * as glue from './generated/checkout/glue.js';
+import { bytes } from './generated/checkout/wasm.js';
 import { sender } from './http.js';
+import { starter } from './module.js';
 import type { OrderNumber } from './order-number.js';
 import { type Stop, type View, statusOf, stopOf } from './view.js';
-import { core } from './wasm.js';
+
+export { PaybyCheckoutError } from './error.js';
+export type { ErrorCode, ErrorDetails } from './error.js';
+export type { OrderNumber } from './order-number.js';
+
+const core = /* @__PURE__ */ starter(glue, bytes);
 
 /** How the customer pays: a QR code of `payUrl` for the phone, or PayBy's page in this browser. */
 export type Scene = 'DYNQR' | 'PAYPAGE';

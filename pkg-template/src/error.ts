@@ -1,5 +1,7 @@
 // The package's one error class. Codes are stable; messages are for people and may change.
 
+import type { OrderNumber } from './order-number.js';
+
 /** What can go wrong, by its stable name. */
 export type ErrorCode =
   /** An argument is of the wrong type or form; the message says which. */
@@ -10,9 +12,15 @@ export type ErrorCode =
   | 'order_number_too_long'
   /** The order number has a symbol other than `A-Z a-z 0-9 - _`, at `details.position`. */
   | 'order_number_bad_symbol'
+  /** The prefix is not a letter and then at most 14 letters or digits; see `details.position`. */
+  | 'order_number_bad_prefix'
+  /** What was typed has not as many symbols as any of our formats. */
+  | 'order_number_unknown_format'
+  /** What was typed has a typing error: the check symbol does not hold. `details.suggestions` may help. */
+  | 'order_number_check_failed'
   /** `crypto.getRandomValues` is missing or failed. No weaker number is made. */
   | 'no_secure_random'
-  /** The clock is past the year 3084. */
+  /** The clock is outside the years that the format of order numbers can hold. */
   | 'clock_out_of_range'
   /** The page's Content-Security-Policy forbids WebAssembly: add `'wasm-unsafe-eval'` to `script-src`. */
   | 'wasm_blocked'
@@ -29,6 +37,8 @@ export type ErrorCode =
 export interface ErrorDetails {
   /** The offending symbol of an order number, counted from 0. */
   readonly position?: number;
+  /** What may have been meant by a mistyped order number, the likeliest first. */
+  readonly suggestions?: readonly OrderNumber[];
   /** The proxy's HTTP status. */
   readonly httpStatus?: number;
   /** The proxy's own code (its problem document's `code`). */

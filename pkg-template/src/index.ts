@@ -1,4 +1,4 @@
-// The public API, and nothing else. Importing it does nothing: the WebAssembly module starts at the first call that needs it.
+// The public API, and nothing else. Importing it does nothing: a WebAssembly module starts at the first call that needs it.
 
 export { createCheckout } from './checkout.js';
 export type {
@@ -13,5 +13,12 @@ export type {
 } from './checkout.js';
 export { PaybyCheckoutError } from './error.js';
 export type { ErrorCode, ErrorDetails } from './error.js';
-export { isOrderNumber, orderNumber, parseOrderNumber } from './order-number.js';
-export type { OrderNumber } from './order-number.js';
+export {
+  inspectOrderNumber,
+  isOrderNumber,
+  orderNumber,
+  orderNumbers,
+  parseOrderNumber,
+  readOrderNumber,
+} from './order-number.js';
+export type { OrderNumber, OrderNumberFormat, OrderNumberInspection, OrderNumberOptions } from './order-number.js';

@@ -8,7 +8,7 @@ use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
-use super::{Plain, concat, to_js};
+use super::plain::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
 use crate::money::{Currency, Money};
 use crate::order::{Failure, FailureReason, GatewayStatus, Status};

@@ -8,8 +8,8 @@ use js_sys::Function;
 use wasm_bindgen::JsValue;
 use web_sys::AbortController;
 
-use super::platform::{self, Shelf};
-use super::{http, view};
+use super::shelf::Shelf;
+use super::{http, platform, view};
 use crate::checkout::{Answer, Checkout, Now, Output, Request};
 use crate::time::Millis;
 

@@ -2,14 +2,13 @@
 
 use wasm_bindgen::JsValue;
 
-use super::Plain::{self, Flag, Nothing, Number, Text};
-use super::to_js;
+use super::plain::Plain::{self, Flag, Nothing, Number, Text};
+use super::plain::to_js;
 use crate::checkout::{Stop, View};
 use crate::order::FailureReason;
 
 /// `[status, orderNumber, amount, currency, scene, payUrl, expiresInMs, cancelling, reason, code, message]`, as far as the
 /// status has them.
-#[allow(clippy::cast_precision_loss, reason = "far below 2⁵³")]
 pub(super) fn of_view(view: &View) -> JsValue {
     let (status, order_number, amount) = match view {
         View::Idle => return to_js(&[Text("idle")]),
@@ -25,7 +24,7 @@ pub(super) fn of_view(view: &View) -> JsValue {
         View::Pending { scene: by, pay_url, expires_in_ms: left, cancelling, .. } => {
             scene = Text(by.as_str());
             url = Plain::text(pay_url.as_deref());
-            expires_in_ms = Number(left.0 as f64);
+            expires_in_ms = Plain::number(Some(left.0));
             is_cancelling = Flag(*cancelling);
         }
         View::Failed { failure, .. } => {

@@ -67,7 +67,9 @@ mod tests {
 
     fn with_check(values: &[u8]) -> Vec<u8> {
         let mut check = Check::default();
-        values.iter().for_each(|value| check.take_in(*value));
+        for value in values {
+            check.take_in(*value);
+        }
         values.iter().copied().chain([check.symbol()]).collect()
     }
 

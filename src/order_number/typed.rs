@@ -55,7 +55,7 @@ impl OrderNumber {
     #[must_use]
     pub fn suggest(text: &str, now: UnixMillis) -> Vec<Self> {
         let Ok(readings) = readings(text) else { return Vec::new() };
-        let mut suggestions: Vec<(bool, Self)> = Vec::new();
+        let (mut likely, mut others) = (Vec::new(), Vec::new());
         for reading in readings {
             let Some(format) = Format::checked_of_length(reading.symbols.len()) else { continue };
             let mut values: Vec<u8> = reading.symbols.bytes().filter_map(value_of).collect();
@@ -69,13 +69,13 @@ impl OrderNumber {
                 if time_of(format, &values).is_some_and(|made| FIRST <= made && made <= now.plus(AHEAD)) {
                     let symbols = values.iter().map(|value| char::from(ALPHABET[usize::from(*value)])).collect();
                     let number = Reading { prefix: reading.prefix.clone(), symbols }.number();
-                    suggestions.push((are_alike(typed, values[place]), number));
+                    if are_alike(typed, values[place]) { &mut likely } else { &mut others }.push(number);
                 }
                 values[place] = typed;
             }
         }
-        suggestions.sort_by_key(|(alike, _)| !alike);
-        suggestions.into_iter().map(|(_, number)| number).collect()
+        likely.append(&mut others);
+        likely
     }
 }
 
@@ -114,11 +114,10 @@ fn readings(text: &str) -> Result<Vec<Reading>, OrderNumberError> {
         return Err(ErrorKind::Empty.into());
     }
     let whole = symbols(text, 0).map(|symbols| Reading { prefix: None, symbols });
-    let prefixed = text.find(is_hyphen).and_then(|hyphen| {
-        let (before, after) = text.split_at(hyphen);
+    let prefixed = text.split_once(is_hyphen).and_then(|(before, after)| {
         let prefix = before.trim().parse().ok()?;
-        // An order number by PayBy's rule has at most 64 symbols, and this prefix at most 15.
-        Some(symbols(after, before.chars().count()).map(|symbols| Reading { prefix: Some(prefix), symbols }))
+        let offset = before.chars().count() + 1;
+        Some(symbols(after, offset).map(|symbols| Reading { prefix: Some(prefix), symbols }))
     });
     match (prefixed, whole) {
         (Some(Ok(prefixed)), Ok(whole)) => Ok(vec![prefixed, whole]),

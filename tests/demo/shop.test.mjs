@@ -218,7 +218,7 @@ test('every page carries a strict policy, and the visitor a session that no scri
     assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
     assert.match(response.headers.get('set-cookie'), /^dallah_session=[\w-]{32}; HttpOnly; SameSite=Lax; Path=\//);
     assert.doesNotMatch(await response.text(), / style=|<script>|javascript:|data:/);
-    for (const path of ['/vendor/payby-checkout/index.js', '/vendor/lean-qr/nano.mjs', '/style.css', '/img/dates.svg']) {
+    for (const path of ['/vendor/payby-checkout/checkout.js', '/vendor/lean-qr/nano.mjs', '/style.css', '/img/dates.svg']) {
       assert.equal((await fetch(url + path)).status, 200, path);
     }
     for (const path of ['/server.mjs', '/..%2fshop.mjs', '//etc/passwd', '/vendor/lean-qr/package.json', '/%ff']) {

@@ -1,7 +1,7 @@
 // The payment: one panel of the page for each state that a checkout can be in. It decides nothing about money: it says
 // what payby-checkout says, and passes on what the customer wants.
 
-import { createCheckout } from '/vendor/payby-checkout/index.js';
+import { createCheckout } from '/vendor/payby-checkout/checkout.js';
 
 import { $, announce, fieldsOf, showProblem } from './dom.js';
 import { drawQr } from './qr.js';

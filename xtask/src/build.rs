@@ -4,6 +4,9 @@
 //! src/ ── cargo ── .wasm ── wasm-bindgen ── wasm-opt ──╮
 //!                              ╰─ glue ── rolldown ──── pkg-template/src/generated/ ── tsc ── pkg/
 //! ```
+//!
+//! The package has two modules, so that a page downloads what it uses. Each is the core with one feature that says what is
+//! exported.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,8 +19,14 @@ use crate::process::{cargo_build, node_tool, output, root, run, step, this_progr
 use crate::sizes::{self, Size};
 use crate::{inline, tools};
 
-/// The module's file. It is in the package if an entry names it, for those who serve the file themselves.
-const MODULE: &str = "payby-checkout.wasm";
+/// The modules: each is a folder among what is generated, and the feature `wasm-…` of the core.
+pub(crate) const MODULES: [&str; 2] = ["checkout", "order-number"];
+
+/// What is generated of each module.
+pub(crate) const GENERATED: [&str; 4] = ["glue.d.ts", "glue.js", "wasm.d.ts", "wasm.js"];
+
+/// The compiled module before it rides inline.
+const MODULE_FILE: &str = "module.wasm";
 
 /// The WebAssembly features that Rust's compiler uses by default, and that Node 20 and the browsers of 2022 have.
 /// Never all that wasm-opt knows: it would use those that they reject.
@@ -48,8 +57,11 @@ pub(crate) fn make() -> Result<()> {
     tools::install_wasm_target()?;
     tools::install_npm_tools()?;
     let compiled = step("cargo build (WebAssembly)", compile)?;
-    let stamp_file = work_folder(&compiled)?.join("pkg.stamp");
-    let stamp = fingerprint(&[&compiled, &template(), &root().join("package-lock.json")])?;
+    let work = compiled.first().and_then(|module| module.parent()).context("a compiled module")?;
+    let stamp_file = work.join("pkg.stamp");
+    let mut inputs = vec![template(), root().join("package-lock.json")];
+    inputs.extend(compiled.iter().cloned());
+    let stamp = fingerprint(&inputs)?;
     if fs::read_to_string(&stamp_file).is_ok_and(|old| old == format!("{stamp} {}", pkg_fingerprint())) {
         println!("   pkg/ is up to date");
     } else {
@@ -74,33 +86,53 @@ fn generated() -> PathBuf {
     template().join("src/generated")
 }
 
-/// A folder for what lies between the steps, in cargo's target folder.
-fn work_folder(compiled: &Path) -> Result<PathBuf> {
-    let target = compiled.ancestors().nth(3).context("cargo's target folder")?;
-    let folder = target.join("xtask");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+/// The modules as the compiler leaves them, in a folder of cargo's target folder, in the order of [`MODULES`].
+fn compile() -> Result<Vec<PathBuf>> {
+    MODULES
+        .iter()
+        .map(|module| {
+            let feature = format!("wasm-{module}");
+            let arguments =
+                ["--profile", "wasm", "--target", tools::WASM_TARGET, "--package", "payby-checkout", "--lib"];
+            let files = cargo_build(&[&arguments[..], &["--features", &feature]].concat(), &[without_paths()?])?;
+            let made = files.into_iter().rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+            let made = made.context("cargo made no .wasm")?;
+            let folder = made.ancestors().nth(3).context("cargo's target folder")?.join("xtask");
+            fs::create_dir_all(&folder)?;
+            let kept = folder.join(format!("{module}.wasm"));
+            fs::copy(made, &kept)?;
+            Ok(kept)
+        })
+        .collect()
 }
 
-/// The core and its browser shell, as the compiler leaves them.
-fn compile() -> Result<PathBuf> {
-    let arguments = ["--profile", "wasm", "--target", tools::WASM_TARGET, "--package", "payby-checkout", "--lib"];
-    let files = cargo_build(&arguments)?;
-    let module = files.into_iter().rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"));
-    module.context("cargo made no .wasm")
+/// Keeps this machine's paths out of the modules: panics name the file that they come from.
+fn without_paths() -> Result<(&'static str, String)> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("cargo's home")?;
+    let registries = home.join("registry/src");
+    let mut flags = vec![format!("--remap-path-prefix={}=", root().display())];
+    for registry in fs::read_dir(&registries).with_context(|| format!("cannot read {}", registries.display()))? {
+        flags.push(format!("--remap-path-prefix={}=", registry?.path().display()));
+    }
+    Ok(("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags.join(" ")))
 }
 
 /// Everything between the compiler and `pkg/`.
-fn package(compiled: &Path) -> Result<()> {
-    let work = work_folder(compiled)?.join("glue");
-    recreate(&work)?;
+fn package(compiled: &[PathBuf]) -> Result<()> {
     recreate(&generated())?;
-    step("wasm-bindgen", || generate_glue(compiled, &work))?;
-    step("wasm-opt", || optimise(&work.join("glue_bg.wasm"), &generated().join(MODULE)))?;
-    step("glue and inline module", || {
-        bundle_glue(&work)?;
-        inline_module()
-    })?;
+    for (module, file) in MODULES.iter().zip(compiled) {
+        let work = file.with_extension("glue");
+        let folder = generated().join(module);
+        recreate(&work)?;
+        recreate(&folder)?;
+        step(&format!("wasm-bindgen ({module})"), || generate_glue(file, &work))?;
+        step(&format!("wasm-opt ({module})"), || optimise(&work.join("glue_bg.wasm"), &folder.join(MODULE_FILE)))?;
+        step(&format!("glue and inline module ({module})"), || {
+            bundle_glue(&work, &folder)?;
+            inline_module(&folder)
+        })?;
+    }
     step("tsc", || {
         recreate(&pkg())?;
         run(node_tool("typescript/bin/tsc").arg("--project").arg(template()))
@@ -120,7 +152,15 @@ fn generate_glue(compiled: &Path, folder: &Path) -> Result<()> {
         .remove_name_section(true)
         .remove_producers_section(true);
     let mut output = bindgen.generate_output()?;
+    let glue = output.js().to_owned();
     let module = output.wasm_mut();
+    // Exports that the glue does not call would keep their code alive.
+    let unused = |name: &str| !glue.contains(&format!("wasm.{name}"));
+    let unused: Vec<_> =
+        module.exports.iter().filter(|export| unused(&export.name)).map(|export| export.id()).collect();
+    for export in unused {
+        module.exports.delete(export);
+    }
     let imports = module.imports.iter_mut().map(|import| &mut import.name);
     let exports = module.exports.iter_mut().map(|export| &mut export.name);
     let names = shorten_names(imports.chain(exports));
@@ -154,24 +194,30 @@ fn optimise(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Puts the glue among the TypeScript sources, bundled and minified, without its asynchronous initialisation.
-fn bundle_glue(folder: &Path) -> Result<()> {
+fn bundle_glue(from: &Path, to: &Path) -> Result<()> {
     let script = root().join("xtask/bundle-glue.mjs");
     let mut node = std::process::Command::new("node");
-    output(node.current_dir(root()).arg(script).arg(folder.join("glue.js")).arg(generated().join("glue.js")))?;
-    let types = fs::read_to_string(folder.join("glue.d.ts"))?;
+    output(node.current_dir(root()).arg(script).arg(from.join("glue.js")).arg(to.join("glue.js")))?;
+    let types = fs::read_to_string(from.join("glue.d.ts"))?;
     let (kept, dropped) = types.split_once("export default function").context("the glue's default export")?;
     ensure!(!dropped.contains("\nexport "), "the glue's default export is no longer the last one");
     let (kept, _) = kept.rsplit_once("/**").context("the comment on the glue's default export")?;
-    fs::write(generated().join("glue.d.ts"), kept)?;
+    fs::write(to.join("glue.d.ts"), kept)?;
     Ok(())
 }
 
 /// Writes the module as JavaScript, and asks Node whether it is still the same.
-fn inline_module() -> Result<()> {
-    let module = fs::read(generated().join(MODULE))?;
-    let script = generated().join("wasm.js");
+fn inline_module(folder: &Path) -> Result<()> {
+    let module = fs::read(folder.join(MODULE_FILE))?;
+    let home = std::env::home_dir().context("the home folder")?;
+    for path in [root(), &home] {
+        let path = path.to_string_lossy();
+        let found = module.windows(path.len()).any(|bytes| bytes == path.as_bytes());
+        ensure!(!found, "the module names {path}, a folder of this machine");
+    }
+    let script = folder.join("wasm.js");
     fs::write(&script, inline::javascript(&module))?;
-    fs::write(generated().join("wasm.d.ts"), inline::TYPES)?;
+    fs::write(folder.join("wasm.d.ts"), inline::TYPES)?;
     let check = "import(process.argv[1]).then((wasm) => process.stdout.write(wasm.bytes()))";
     let mut node = std::process::Command::new("node");
     let decoded = node.args(["--input-type=module", "--eval", check, "--"]).arg(&script).output()?;
@@ -186,16 +232,15 @@ fn assemble() -> Result<()> {
     if manifest_version != env!("CARGO_PKG_VERSION") {
         bail!("pkg-template/package.json has version {manifest_version}, Cargo.toml {}", env!("CARGO_PKG_VERSION"));
     }
-    let module: &[&str] = if manifest.contains(MODULE) { &[MODULE] } else { &[] };
-    let copies = [
+    let mut copies = vec![
         (template(), pkg(), &["package.json", "README.md"][..]),
         (root().to_path_buf(), pkg(), &["LICENSE-APACHE", "LICENSE-MIT"]),
-        (generated(), pkg().join("generated"), &["glue.js", "glue.d.ts", "wasm.js", "wasm.d.ts"]),
-        (generated(), pkg().join("generated"), module),
     ];
+    copies
+        .extend(MODULES.map(|module| (generated().join(module), pkg().join("generated").join(module), &GENERATED[..])));
     for (from, to, names) in copies {
         fs::create_dir_all(&to)?;
-        for name in names.iter().filter(|name| from.join(name).exists()) {
+        for name in names {
             fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy {name} into the package"))?;
         }
     }
@@ -204,9 +249,15 @@ fn assemble() -> Result<()> {
 
 /// What a page downloads that serves the files of `pkg/` as they are.
 fn report() -> Result<()> {
-    let module = Size::of(&fs::read(generated().join(MODULE))?)?;
-    println!("   {:<40} {:>8} {:>8} {:>8}", "the WebAssembly module alone", module.raw, module.gzip, module.brotli);
-    sizes::report("the default entry, as published", &pkg(), &sizes::import_graph(&pkg().join("index.js"))?)
+    for module in MODULES {
+        let size = Size::of(&fs::read(generated().join(module).join(MODULE_FILE))?)?;
+        println!("   {:<40} {:>8} {:>8} {:>8}", format!("the module {module} alone"), size.raw, size.gzip, size.brotli);
+    }
+    for (entry, budget) in [("checkout.js", sizes::BUDGET), ("order-number.js", usize::MAX), ("index.js", usize::MAX)] {
+        let title = format!("{entry}, as published");
+        sizes::report(&title, &pkg(), &sizes::import_graph(&pkg().join(entry))?, budget)?;
+    }
+    Ok(())
 }
 
 /// An empty folder.
@@ -218,7 +269,7 @@ fn recreate(folder: &Path) -> Result<()> {
 }
 
 /// A number that changes when one of these files changes, or a file under one of these folders, or this program.
-fn fingerprint(inputs: &[&Path]) -> Result<u64> {
+fn fingerprint(inputs: &[PathBuf]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     fs::metadata(this_program())?.modified()?.hash(&mut hasher);
     for input in inputs {
@@ -233,7 +284,7 @@ fn fingerprint(inputs: &[&Path]) -> Result<u64> {
 
 /// The same for the package as it stands, so that a file that somebody changed or deleted is made again.
 fn pkg_fingerprint() -> u64 {
-    fingerprint(&[&pkg()]).unwrap_or(0)
+    fingerprint(&[pkg()]).unwrap_or(0)
 }
 
 /// A file, or all files under a folder, in a stable order.

@@ -77,7 +77,7 @@ struct Programs {
 
 impl Programs {
     fn build() -> Result<Self> {
-        let files = cargo_build(PARTS)?;
+        let files = cargo_build(PARTS, &[])?;
         let program = |name: &str| {
             let found = files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name));
             found.cloned().with_context(|| format!("cargo made no {name}"))

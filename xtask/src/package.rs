@@ -80,9 +80,10 @@ impl Project {
     /// Exactly the files that the sources make, and no secret in one of them.
     fn check_files(&self) -> Result<()> {
         let fixed = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json"];
-        let generated = ["glue.d.ts", "glue.js", "wasm.d.ts", "wasm.js"];
         let mut expected: BTreeSet<String> = fixed.iter().map(ToString::to_string).collect();
-        expected.extend(generated.iter().map(|name| format!("generated/{name}")));
+        for module in build::MODULES {
+            expected.extend(build::GENERATED.iter().map(|name| format!("generated/{module}/{name}")));
+        }
         let source = build::template().join("src");
         for file in files_under(&source)? {
             if let (Some("ts"), Some(stem)) = (file.extension().and_then(|it| it.to_str()), file.file_stem()) {
@@ -142,16 +143,17 @@ impl Project {
         run(vite.args(["build", "--logLevel", "warn"]).arg(self.path().join("vite")).current_dir(self.path()))
     }
 
-    /// What the page downloads for the package: its scripts, without the worker's own copy.
+    /// What each of the pages downloads for the package.
     fn check_size(&self) -> Result<()> {
         let dist = self.path().join("vite/dist");
-        let is_script = |file: &PathBuf| {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            (name.ends_with(".js") || name.ends_with(".wasm")) && !name.starts_with("worker")
-        };
-        let files: Vec<_> = files_under(&dist)?.into_iter().filter(is_script).collect();
-        ensure!(!files.is_empty(), "Vite made no script");
-        sizes::report("a page bundled by Vite", &dist, &files)
+        for (page, budget) in [("pay", sizes::BUDGET), ("number", usize::MAX), ("index", usize::MAX)] {
+            let html = fs::read_to_string(dist.join(page).with_extension("html"))?;
+            let entry =
+                html.split_once("src=\"").and_then(|(_, rest)| rest.split_once('"')).context("the page's script")?;
+            let title = format!("{page}.html, bundled by Vite");
+            sizes::report(&title, &dist, &sizes::import_graph(&dist.join(entry.0))?, budget)?;
+        }
+        Ok(())
     }
 
     fn test_in_node(&self) -> Result<usize> {

@@ -72,9 +72,10 @@ pub(crate) fn node_tool(script: &str) -> Command {
     command
 }
 
-/// `cargo build` with these arguments; answers the files that it made or found fresh: libraries and programs.
-pub(crate) fn cargo_build(arguments: &[&str]) -> Result<Vec<PathBuf>> {
+/// `cargo build` with these arguments, and these variables in its environment; answers the files that it made or found fresh: libraries and programs.
+pub(crate) fn cargo_build(arguments: &[&str], environment: &[(&str, String)]) -> Result<Vec<PathBuf>> {
     let mut command = cargo();
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", shown(&command)))?;
     let mut files = Vec::new();

@@ -66,7 +66,7 @@ pub(crate) fn test(only: Option<Step>) -> Result<()> {
 /// features for what it shares with them it would be built anew while it runs.
 fn rust() -> Result<usize> {
     // Some tests start the programs.
-    step("cargo build", || cargo_build(PARTS).map(drop))?;
+    step("cargo build", || cargo_build(PARTS, &[]).map(drop))?;
     let parts = step("cargo test", || count_passed(cargo().arg("test").args(PARTS)))?;
     let own = step("cargo test (xtask)", || count_passed(cargo().args(["test", "--package", "xtask"])))?;
     Ok(parts + own)

@@ -39,6 +39,7 @@ pub(crate) fn cargo_test(browser: &Browser, folder: &Path) -> Result<Command> {
     command
         // No doctests: they are the same on every target.
         .args(["test", "--package", "payby-checkout", "--lib", "--tests", "--target", WASM_TARGET])
+        .args(["--features", "wasm-checkout,wasm-order-number"])
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", format!("{} wasm-test-runner", this_program().display()))
         .env("CHROMEDRIVER", &browser.driver)
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", settings)

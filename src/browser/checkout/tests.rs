@@ -1,6 +1,5 @@
 //! Runs in a real browser: `cargo xtask test wasm`.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use js_sys::{Array, JSON};
@@ -80,23 +79,6 @@ impl Drop for Page {
 
 fn list(value: &JsValue) -> Vec<JsValue> {
     Array::from(value).to_vec()
-}
-
-#[wasm_bindgen_test]
-fn order_numbers_are_made_from_the_platforms_clock_and_random_source() {
-    let numbers: HashSet<String> = (0..1000).map(|_| order_number().unwrap()).collect();
-    assert_eq!(numbers.len(), 1000);
-    assert!(numbers.iter().all(|number| number.len() == 25 && is_order_number(number)));
-}
-
-#[wasm_bindgen_test]
-fn what_is_wrong_with_a_number_is_thrown_with_its_place() {
-    let thrown = list(&check_order_number("A B").unwrap_err());
-    assert_eq!(thrown[0], "order_number_bad_symbol");
-    assert_eq!(thrown[2], 1.0);
-    let thrown = list(&check_order_number("").unwrap_err());
-    assert_eq!(thrown[0], "order_number_empty");
-    assert!(thrown[2].is_null_or_undefined());
 }
 
 #[wasm_bindgen_test]

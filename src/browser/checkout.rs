@@ -1,0 +1,84 @@
+//! The module `checkout`: open checkouts, by their handles.
+
+use std::cell::RefCell;
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use super::plain::thrown;
+use super::platform::{SecureRandom, WallClock};
+use super::shell::Shell;
+use crate::checkout::Checkout;
+use crate::order_number::{Format, Generator};
+use crate::protocol::Scene;
+
+thread_local! {
+    static GENERATOR: RefCell<Generator<WallClock, SecureRandom>> =
+        const { RefCell::new(Generator::new(WallClock, SecureRandom)) };
+    /// The open checkouts, each at its handle; the place of a closed one is used again.
+    static SHELLS: RefCell<Vec<Option<Shell>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Opens a checkout and answers its handle. `listener(view, stop)` hears of every change: a view, or why it stopped.
+/// `fetch` is as [`Http`](super::http::Http) has it.
+#[wasm_bindgen]
+pub fn open(token: &str, listener: Function, fetch: Function) -> usize {
+    let shell = Some(Shell::new(token, listener, fetch));
+    SHELLS.with_borrow_mut(|shells| {
+        let free = shells.iter().position(Option::is_none);
+        let handle = free.unwrap_or_else(|| {
+            shells.push(None);
+            shells.len() - 1
+        });
+        shells[handle] = shell;
+        handle
+    })
+}
+
+/// The customer wants to pay, with the scene of that name or, if it is empty, as the purchase says.
+#[wasm_bindgen]
+pub fn start(handle: usize, scene: &str) -> Result<(), JsValue> {
+    let scene = match Scene::from_name(scene) {
+        None if !scene.is_empty() => {
+            return Err(thrown("invalid_argument", "scene is \"DYNQR\" or \"PAYPAGE\"", None));
+        }
+        scene => scene,
+    };
+    let fresh = GENERATOR
+        .with_borrow_mut(|generator| generator.generate(Format::Standard, None))
+        .map_err(|error| thrown(error.code(), error.message(), None))?;
+    with(handle, |shell| shell.command(|machine, now| machine.start(now, fresh, scene)));
+    Ok(())
+}
+
+/// Goes on after a reload or a return.
+#[wasm_bindgen]
+pub fn resume(handle: usize) {
+    with(handle, |shell| shell.command(Checkout::resume));
+}
+
+/// The customer gives up.
+#[wasm_bindgen]
+pub fn cancel(handle: usize) {
+    with(handle, |shell| shell.command(Checkout::cancel));
+}
+
+/// Drops a checkout: its request is aborted, its timer cleared, its listener never called again.
+#[wasm_bindgen]
+pub fn close(handle: usize) {
+    if let Some(shell) = SHELLS.with_borrow_mut(|shells| shells.get_mut(handle)?.take()) {
+        shell.close();
+    }
+}
+
+/// Calls with an open checkout; on a closed one nothing happens.
+fn with(handle: usize, call: impl FnOnce(&Shell)) {
+    // The clone is dropped before the listener can open or close another: no borrow is held during the call.
+    let shell = SHELLS.with_borrow(|shells| shells.get(handle)?.clone());
+    if let Some(shell) = shell {
+        call(&shell);
+    }
+}
+
+#[cfg(test)]
+mod tests;

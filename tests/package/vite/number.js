@@ -1,0 +1,5 @@
+// A page that only makes order numbers.
+
+import { orderNumber } from 'payby-checkout';
+
+window.orderNumber = orderNumber;

@@ -1,0 +1,5 @@
+// A page that only pays.
+
+import { createCheckout } from 'payby-checkout';
+
+window.createCheckout = createCheckout;
