@@ -7,7 +7,16 @@ import { test } from 'node:test';
 
 import * as payby from 'payby-checkout';
 
-const { PaybyCheckoutError, createCheckout, isOrderNumber, orderNumber, parseOrderNumber } = payby;
+const {
+  PaybyCheckoutError,
+  createCheckout,
+  inspectOrderNumber,
+  isOrderNumber,
+  orderNumber,
+  orderNumbers,
+  parseOrderNumber,
+  readOrderNumber,
+} = payby;
 
 /** Runs a module in a fresh Node and answers what it printed, as JSON. */
 function fresh(code) {
@@ -64,8 +73,8 @@ test('without a secure random source there is no order number', () => {
 });
 
 test('it exports its documented names and no others', () => {
-  const documented = ['PaybyCheckoutError', 'createCheckout', 'isOrderNumber', 'orderNumber', 'parseOrderNumber'];
-  assert.deepEqual(Object.keys(payby).sort(), documented);
+  const numbers = ['inspectOrderNumber', 'isOrderNumber', 'orderNumber', 'orderNumbers', 'parseOrderNumber', 'readOrderNumber'];
+  assert.deepEqual(Object.keys(payby).sort(), ['PaybyCheckoutError', 'createCheckout', ...numbers]);
 });
 
 const SYMBOLS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -125,20 +134,119 @@ function thrown(call) {
   assert.fail('nothing was thrown');
 }
 
-test('each mistake in an order number has its code', () => {
+test('each mistake in an order number has its code and its place', () => {
   const cases = [
-    ['', 'order_number_empty'],
-    ['x'.repeat(65), 'order_number_too_long'],
-    ['abc d', 'order_number_bad_symbol'],
-    ['abcé', 'order_number_bad_symbol'],
-    [undefined, 'invalid_argument'],
-    [null, 'invalid_argument'],
-    [12345, 'invalid_argument'],
-    [['a'], 'invalid_argument'],
-    [{}, 'invalid_argument'],
+    ['', 'order_number_empty', undefined],
+    ['x'.repeat(65), 'order_number_too_long', 64],
+    ['abc d', 'order_number_bad_symbol', 3],
+    ['İ', 'order_number_bad_symbol', 0],
+    ['abc\u{1F600}', 'order_number_bad_symbol', 3],
+    ['ab\uD800', 'order_number_bad_symbol', 2],
+    ['ab\0', 'order_number_bad_symbol', 2],
+    [undefined, 'invalid_argument', undefined],
+    [null, 'invalid_argument', undefined],
+    [12345, 'invalid_argument', undefined],
+    [['a'], 'invalid_argument', undefined],
+    [{}, 'invalid_argument', undefined],
   ];
-  for (const [value, code] of cases) assert.equal(thrown(() => parseOrderNumber(value)).code, code);
-  assert.equal(thrown(() => parseOrderNumber('abc d')).details.position, 3);
+  for (const [value, code, position] of cases) {
+    for (const call of [parseOrderNumber, inspectOrderNumber]) {
+      const error = thrown(() => call(value));
+      assert.deepEqual([error.code, error.details.position], [code, position], `${call.name}(${JSON.stringify(value)})`);
+    }
+    assert.equal(isOrderNumber(value), false);
+  }
+});
+
+test('the fast check and the core agree on what an order number is', () => {
+  // Every character of the Basic Multilingual Plane's beginning, alone and inside.
+  for (let code = 0; code < 0x800; code++) {
+    const symbol = String.fromCharCode(code);
+    for (const value of [symbol, `a${symbol}b`]) {
+      let accepted = true;
+      try {
+        inspectOrderNumber(value); // parses in the core
+      } catch {
+        accepted = false;
+      }
+      assert.equal(isOrderNumber(value), accepted, `U+${code.toString(16)}`);
+    }
+  }
+});
+
+const NOON = Date.UTC(2025, 10, 22, 12);
+
+test('every format is made at the given time, with its prefix, and tells so', () => {
+  const patterns = {
+    standard: /^SHOP-1KANPYXG0[0-9A-HJKMNP-TV-Z]{16}$/,
+    short: /^SHOP-01WRV0[0-9A-HJKMNP-TV-Z]{10}$/,
+    dated: /^SHOP-20251122120000000[0-9A-HJKMNP-TV-Z]{13}$/,
+    uuid: /^SHOP-019aab6f-7600-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  };
+  for (const [format, pattern] of Object.entries(patterns)) {
+    const number = orderNumber({ format, prefix: 'SHOP', now: () => NOON });
+    assert.match(number, pattern);
+    const check = format === 'uuid' ? 'none' : 'valid';
+    assert.deepEqual(inspectOrderNumber(number), { format, prefix: 'SHOP', madeAt: new Date(NOON), check });
+  }
+  assert.equal(inspectOrderNumber('ORDER-7'), undefined);
+});
+
+test('many numbers are made at once', () => {
+  for (const options of [undefined, { format: 'short', prefix: 'X' }, { format: 'uuid' }]) {
+    const numbers = orderNumbers(10_000, options);
+    assert.equal(new Set(numbers).size, 10_000);
+    for (const number of numbers) assert.ok(inspectOrderNumber(number), number);
+  }
+  assert.deepEqual(orderNumbers(0), []);
+  for (const count of [-1, 1.5, NaN, 1_000_001, '3', null]) assert.equal(thrown(() => orderNumbers(count)).code, 'invalid_argument');
+});
+
+test('a clock that stands still or steps back repeats no number', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: NOON });
+  const numbers = new Set(Array.from({ length: 1_000 }, () => orderNumber()));
+  t.mock.timers.setTime(NOON - 5_000);
+  for (let i = 0; i < 1_000; i++) numbers.add(orderNumber());
+  t.mock.timers.setTime(NOON);
+  for (let i = 0; i < 1_000; i++) numbers.add(orderNumber());
+  assert.equal(numbers.size, 3_000);
+  assert.equal([...numbers].filter((number) => number.startsWith('1KANPYXG0')).length, 2_000);
+});
+
+test('wrong options are refused', () => {
+  const cases = [
+    [{ format: 'long' }, 'invalid_argument'],
+    [{ format: 7 }, 'invalid_argument'],
+    [{ prefix: 7 }, 'invalid_argument'],
+    [{ now: NOON }, 'invalid_argument'],
+    [null, 'invalid_argument'],
+    ['short', 'invalid_argument'],
+    [{ prefix: '' }, 'order_number_bad_prefix'],
+    [{ prefix: '9A' }, 'order_number_bad_prefix'],
+    [{ prefix: 'A'.repeat(16) }, 'order_number_bad_prefix'],
+    [{ now: () => NaN }, 'clock_out_of_range'],
+    [{ now: () => -1 }, 'clock_out_of_range'],
+    [{ now: () => 2 ** 45 }, 'clock_out_of_range'],
+    [{ format: 'short', now: () => 0 }, 'clock_out_of_range'],
+  ];
+  for (const [options, code] of cases) assert.equal(thrown(() => orderNumber(options)).code, code, JSON.stringify(options));
+});
+
+test('what people type is read as they meant it', () => {
+  const number = '1KANPYXG085GR38E1W8124GKK';
+  for (const typed of [number, 'ikanpyxgo85gr38elw8l24gkk', ' 1KANP-YXG08 5GR38 E1W81–24GKK ']) {
+    assert.equal(readOrderNumber(typed), number);
+  }
+  assert.equal(readOrderNumber('SHOP 1kan'.replace(' 1kan', `-${number.toLowerCase()}`)), `SHOP-${number}`);
+});
+
+test('a typing error is named, with what may have been meant', () => {
+  const error = thrown(() => readOrderNumber('1KANPYXG0B5GR38E1W8124GKK'));
+  assert.equal(error.code, 'order_number_check_failed');
+  assert.equal(error.details.suggestions[0], '1KANPYXG085GR38E1W8124GKK');
+  for (const suggestion of error.details.suggestions) assert.equal(inspectOrderNumber(suggestion).check, 'valid');
+  assert.equal(thrown(() => readOrderNumber('1KANPYXG0')).code, 'order_number_unknown_format');
+  assert.equal(thrown(() => readOrderNumber(7)).code, 'invalid_argument');
 });
 
 test('an error that was thrown does not break the next call', () => {
