@@ -16,6 +16,7 @@
 //! | PayBy's wire format and signatures (feature `gateway`) | `gateway` |
 
 pub mod checkout;
+mod decimal;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod money;

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::decimal;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
 
@@ -43,13 +44,12 @@ impl Amount {
         self.0
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "a digit")]
-    /// What `Display` shows. (By hand: in a page, the formatting machinery would be the larger part.)
+    /// What `Display` shows.
     pub(crate) fn text(self) -> String {
-        let mut text = (self.0 / 100).to_string();
-        for digit in [b'.', b'0' + (self.0 / 10 % 10) as u8, b'0' + (self.0 % 10) as u8] {
-            text.push(char::from(digit));
-        }
+        let mut text = decimal::text(self.0 / 100);
+        text.push('.');
+        decimal::push(&mut text, self.0 / 10 % 10);
+        decimal::push(&mut text, self.0 % 10);
         text
     }
 }

@@ -10,6 +10,7 @@ use web_sys::AbortSignal;
 
 use super::plain::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
+use crate::decimal;
 use crate::money::{Currency, Money};
 use crate::order::{Failure, FailureReason, GatewayStatus, Status};
 use crate::protocol::{Scene, Snapshot};
@@ -55,8 +56,8 @@ impl Http {
             Request::Query { version, hold, .. } => (*version, *hold),
             _ => (None, None),
         };
-        let version = version.map(|version| concat(&["\"", &version.to_string(), "\""]));
-        let hold = hold.map(|hold| concat(&["wait=", &(hold.0 / 1000).to_string()]));
+        let version = version.map(|version| concat(&["\"", &decimal::text(version), "\""]));
+        let hold = hold.map(|hold| concat(&["wait=", &decimal::text(hold.0 / 1000)]));
         let done = Closure::once_into_js(move |status: u16, retry_after: JsValue, json: JsValue| {
             done(read(&request, status, &retry_after, &json));
         });

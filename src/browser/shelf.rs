@@ -4,6 +4,7 @@ use wasm_bindgen::prelude::*;
 
 use super::plain::concat;
 use crate::checkout::Saved;
+use crate::decimal;
 use crate::protocol::Scene;
 
 #[wasm_bindgen]
@@ -27,7 +28,7 @@ impl Shelf {
         let hash = token
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { key: concat(&["payby-checkout:", &hash.to_string()]) }
+        Self { key: concat(&["payby-checkout:", &decimal::text(hash)]) }
     }
 
     /// Keeps the number. Where storage is denied or full the page goes on from memory, and a reload asks the proxy.

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::decimal;
+
 /// Why a string is not an order number by PayBy's rule, not one of ours, or not a prefix of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderNumberError {
@@ -53,12 +55,13 @@ impl From<ErrorKind> for OrderNumberError {
 impl OrderNumberError {
     /// What `Display` shows. (Put together by hand: formatting machinery is the larger part of what it would cost a page.)
     pub(crate) fn message(&self) -> String {
+        let push = |text: &mut String, count: usize| decimal::push(text, count as u64);
         let mut message = String::from("an order number ");
         match &self.kind {
             ErrorKind::Empty => message.push_str("is empty: it needs 1 to 64 symbols"),
             ErrorKind::TooLong { length } => {
                 message.push_str("has ");
-                message.push_str(&length.to_string());
+                push(&mut message, *length);
                 message.push_str(" symbols: at most 64 are allowed");
             }
             ErrorKind::BadSymbol { position, symbol } => {
@@ -70,17 +73,17 @@ impl OrderNumberError {
                     message.push(*symbol);
                 }
                 message.push_str("' at position ");
-                message.push_str(&position.to_string());
+                push(&mut message, *position);
                 message.push_str(": only A-Z, a-z, 0-9, - and _ are allowed");
             }
             ErrorKind::BadPrefix { position } => {
                 message.push_str("has a prefix that is wrong at position ");
-                message.push_str(&position.to_string());
+                push(&mut message, *position);
                 message.push_str(": it is a letter and then at most 14 letters or digits");
             }
             ErrorKind::UnknownFormat { length } => {
                 message.push_str("of no known format: without its prefix it has ");
-                message.push_str(&length.to_string());
+                push(&mut message, *length);
                 message.push_str(" symbols, and ours have 25, 16 or 30, or are UUIDs of version 7");
             }
             ErrorKind::CheckFailed => message.push_str("has a typing error: its check symbol does not hold"),

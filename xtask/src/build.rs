@@ -17,7 +17,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::process::{cargo_build, node_tool, output, root, run, step, this_program};
 use crate::sizes::{self, Size};
-use crate::{inline, tools};
+use crate::{inline, panics, tools};
 
 /// The modules: each is a folder among what is generated, and the feature `wasm-…` of the core.
 pub(crate) const MODULES: [&str; 2] = ["checkout", "order-number"];
@@ -44,7 +44,7 @@ const FEATURES: &[&str] = &[
 /// What gives few brotli bytes without assuming anything. Measured on a module of 43 kB: this 18,434, `-Oz` once 18,505,
 /// `-O4 -Oz --converge` 18,473, `-Os --converge` 18,429, with `--gufa` 18,434, with `--flatten --rereloop` 18,345;
 /// `--low-memory-unused` (18,332) and `--traps-never-happen` (18,436) assume what nobody has proven.
-const OPTIMISATIONS: &[&str] = &["-Oz", "--converge", "--strip-producers", "--strip-target-features"];
+const OPTIMISATIONS: &[&str] = &["-Oz", "--converge", "--strip-debug", "--strip-producers", "--strip-target-features"];
 
 /// Builds the package, prints what a page downloads, and fails if that is over the budget.
 pub(crate) fn build() -> Result<()> {
@@ -149,7 +149,6 @@ fn generate_glue(compiled: &Path, folder: &Path) -> Result<()> {
         .out_name("glue")
         .omit_default_module_path(true)
         .typescript(true)
-        .remove_name_section(true)
         .remove_producers_section(true);
     let mut output = bindgen.generate_output()?;
     let glue = output.js().to_owned();
@@ -161,6 +160,7 @@ fn generate_glue(compiled: &Path, folder: &Path) -> Result<()> {
     for export in unused {
         module.exports.delete(export);
     }
+    panics::trap_at_once(module)?;
     let imports = module.imports.iter_mut().map(|import| &mut import.name);
     let exports = module.exports.iter_mut().map(|export| &mut export.name);
     let names = shorten_names(imports.chain(exports));

@@ -20,6 +20,7 @@ mod children;
 mod demo;
 mod inline;
 mod package;
+mod panics;
 mod process;
 mod secrets;
 mod sizes;
