@@ -2,6 +2,9 @@
 //!
 //! Taken as they are meant: lower case, O for 0, I and L for 1, and spaces and hyphens between symbols. A prefix ends at the
 //! first hyphen and keeps its spelling, which its reader may have to fold.
+//!
+//! A text is read in one way, which its lengths alone decide: a second way to read it that counted when the first has a typing
+//! error would be a second chance for the check symbol to hold.
 
 use super::check::{ALPHABET, correction, syndrome};
 use super::error::{ErrorKind, OrderNumberError};
@@ -33,18 +36,13 @@ impl OrderNumber {
     /// `order_number_empty`; `order_number_bad_symbol` for a symbol that none of ours has; `order_number_unknown_format`
     /// for a wrong number of symbols; `order_number_check_failed` for a typing error: [`OrderNumber::suggest`] may help.
     pub fn read_typed(text: &str) -> Result<Self, OrderNumberError> {
-        let readings = readings(text)?;
-        let mut wrong = None;
-        for reading in &readings {
-            let number = reading.number();
-            match number.inspect().map(|inspection| inspection.check) {
-                Some(CheckResult::Valid | CheckResult::None) => return Ok(number),
-                Some(CheckResult::Invalid) => wrong = Some(ErrorKind::CheckFailed),
-                None => {}
-            }
+        let reading = reading(text)?;
+        let number = reading.number();
+        match number.inspect().map(|inspection| inspection.check) {
+            Some(CheckResult::Valid | CheckResult::None) => Ok(number),
+            Some(CheckResult::Invalid) => Err(ErrorKind::CheckFailed.into()),
+            None => Err(ErrorKind::UnknownFormat { length: reading.symbols.len() }.into()),
         }
-        let length = readings.last().map_or(0, |reading| reading.symbols.len());
-        Err(wrong.unwrap_or(ErrorKind::UnknownFormat { length }).into())
     }
 
     /// What a person may have meant who typed a number with one wrong symbol: every number of ours that differs in one
@@ -54,32 +52,33 @@ impl OrderNumber {
     /// Empty if the text is right as it is, or is wrong in another way.
     #[must_use]
     pub fn suggest(text: &str, now: UnixMillis) -> Vec<Self> {
-        let Ok(readings) = readings(text) else { return Vec::new() };
+        let Ok(Reading { prefix, symbols }) = reading(text) else { return Vec::new() };
+        let Some(format) = Format::checked_of_length(symbols.len()) else { return Vec::new() };
+        let mut values: Vec<u8> = symbols.bytes().filter_map(value_of).collect();
+        let syndrome = syndrome(&values);
+        if syndrome == 0 || values.len() != symbols.len() {
+            return Vec::new();
+        }
         let (mut likely, mut others) = (Vec::new(), Vec::new());
-        for reading in readings {
-            let Some(format) = Format::checked_of_length(reading.symbols.len()) else { continue };
-            let mut values: Vec<u8> = reading.symbols.bytes().filter_map(value_of).collect();
-            let syndrome = syndrome(&values);
-            if syndrome == 0 || values.len() != reading.symbols.len() {
-                continue;
+        for place in 0..values.len() {
+            let typed = values[place];
+            values[place] ^= correction(syndrome, values.len() - 1 - place);
+            if time_of(format, &values).is_some_and(|made| FIRST <= made && made <= now.plus(AHEAD)) {
+                let symbols = values.iter().map(|value| char::from(ALPHABET[usize::from(*value)])).collect();
+                let number = Reading { prefix: prefix.clone(), symbols }.number();
+                if are_alike(typed, values[place]) { &mut likely } else { &mut others }.push(number);
             }
-            for place in 0..values.len() {
-                let typed = values[place];
-                values[place] ^= correction(syndrome, values.len() - 1 - place);
-                if time_of(format, &values).is_some_and(|made| FIRST <= made && made <= now.plus(AHEAD)) {
-                    let symbols = values.iter().map(|value| char::from(ALPHABET[usize::from(*value)])).collect();
-                    let number = Reading { prefix: reading.prefix.clone(), symbols }.number();
-                    if are_alike(typed, values[place]) { &mut likely } else { &mut others }.push(number);
-                }
-                values[place] = typed;
-            }
+            values[place] = typed;
         }
         likely.append(&mut others);
         likely
     }
 }
 
-/// One way to read a text: with the part before its first hyphen as a prefix, or without a prefix.
+/// The symbols of a UUID, without its hyphens.
+const UUID_SYMBOLS: usize = 32;
+
+/// A text as it is read: with the part before its first hyphen as a prefix, or without a prefix.
 struct Reading {
     prefix: Option<Prefix>,
     /// Canonical symbols.
@@ -87,6 +86,12 @@ struct Reading {
 }
 
 impl Reading {
+    /// Whether it has as many symbols as numbers of one of our formats.
+    fn is_as_long_as_ours(&self) -> bool {
+        let length = self.symbols.len();
+        length == UUID_SYMBOLS || Format::checked_of_length(length).is_some()
+    }
+
     fn number(&self) -> OrderNumber {
         let mut text = String::new();
         if let Some(prefix) = &self.prefix {
@@ -94,7 +99,7 @@ impl Reading {
             text.push('-');
         }
         // A UUID is the one format with hyphens, and in lower case.
-        if self.symbols.len() == 32 {
+        if self.symbols.len() == UUID_SYMBOLS {
             for (place, symbol) in self.symbols.bytes().enumerate() {
                 if matches!(place, 8 | 12 | 16 | 20) {
                     text.push('-');
@@ -108,21 +113,19 @@ impl Reading {
     }
 }
 
-/// The ways in which a text can be read, the likelier first.
-fn readings(text: &str) -> Result<Vec<Reading>, OrderNumberError> {
+/// The way in which a text is read: what stands before its first hyphen is a prefix if it can be one, unless only the whole is
+/// as long as a number of ours.
+fn reading(text: &str) -> Result<Reading, OrderNumberError> {
     if text.chars().all(is_separator) {
         return Err(ErrorKind::Empty.into());
     }
-    let whole = symbols(text, 0).map(|symbols| Reading { prefix: None, symbols });
-    let prefixed = text.split_once(is_hyphen).and_then(|(before, after)| {
-        let prefix = before.trim().parse().ok()?;
-        let offset = before.chars().count() + 1;
-        Some(symbols(after, offset).map(|symbols| Reading { prefix: Some(prefix), symbols }))
-    });
-    match (prefixed, whole) {
-        (Some(Ok(prefixed)), Ok(whole)) => Ok(vec![prefixed, whole]),
-        (Some(Ok(reading)), Err(_)) | (_, Ok(reading)) => Ok(vec![reading]),
-        (Some(Err(error)), Err(_)) | (None, Err(error)) => Err(error),
+    let whole = || symbols(text, 0).map(|symbols| Reading { prefix: None, symbols });
+    let Some((before, after)) = text.split_once(is_hyphen) else { return whole() };
+    let Ok(prefix) = before.trim().parse() else { return whole() };
+    let prefixed = Reading { prefix: Some(prefix), symbols: symbols(after, before.chars().count() + 1)? };
+    match whole() {
+        Ok(whole) if whole.is_as_long_as_ours() && !prefixed.is_as_long_as_ours() => Ok(whole),
+        _ => Ok(prefixed),
     }
 }
 
