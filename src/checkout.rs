@@ -20,6 +20,9 @@ const CREATE_DEADLINE: Millis = Millis::from_secs(60);
 /// How long a backend is asked to hold a question (`Prefer: wait`).
 pub const HOLD: Millis = Millis::from_secs(25);
 
+/// How long a question is in flight before a reason to look at once asks it anew.
+const ATTENTION_SPACING: Millis = Millis::from_secs(2);
+
 /// How far apart cancels are (R9), in milliseconds.
 const CANCEL_SPACING: (u64, u64) = (3_000, 10_000);
 
@@ -208,8 +211,12 @@ pub struct Checkout {
     in_flight: Option<(Request, Millis)>,
     /// Failures in a row.
     failures: u32,
-    /// No request before this time.
+    /// No request before this time, unless there is a reason to look at once.
     not_before: Millis,
+    /// No request before this time, whatever the reason: what a backend asked for, or R9.
+    not_sooner: Millis,
+    /// While this is so, nothing is asked.
+    is_offline: bool,
     halted: bool,
     outputs: VecDeque<Output>,
 }
@@ -307,6 +314,8 @@ impl Checkout {
             in_flight: None,
             failures: 0,
             not_before: Millis(0),
+            not_sooner: Millis(0),
+            is_offline: false,
             halted: false,
             outputs: VecDeque::new(),
         }
@@ -354,10 +363,32 @@ impl Checkout {
         self.go_on(now);
     }
 
-    /// The time asked for by [`Output::WakeAt`] has come; or there is another reason to look at once: the page became
-    /// visible, or came back online.
+    /// The time asked for by [`Output::WakeAt`] has come.
     pub fn handle_wake(&mut self, now: Now) {
         self.advance(now);
+    }
+
+    /// There is a reason to look at once: the page became visible, or was shown from the back/forward cache. A question
+    /// that has been in flight for a while is asked anew: its connection may have died while the page slept.
+    pub fn handle_attention(&mut self, now: Now) {
+        if let Some((Request::Query { .. } | Request::Find, sent_at)) = self.in_flight
+            && now.at.since(sent_at) >= ATTENTION_SPACING
+        {
+            self.in_flight = None;
+            self.outputs.push_back(Output::Abort);
+        }
+        self.not_before = self.not_before.min(now.at).max(self.not_sooner);
+        self.advance(now);
+    }
+
+    /// The page went offline, where nothing is asked, or came back online, which is a reason to look at once.
+    pub fn handle_connection(&mut self, now: Now, is_online: bool) {
+        self.is_offline = !is_online;
+        if is_online {
+            self.handle_attention(now);
+        } else {
+            self.advance(now);
+        }
     }
 
     /// What came of the request in flight.
@@ -390,6 +421,7 @@ impl Checkout {
             (_, Answer::Trouble { retry_after }) => {
                 self.failures += 1;
                 self.not_before = now.at.plus(schedule::back_off(self.failures, retry_after, now.random));
+                self.not_sooner = now.at.plus(retry_after.unwrap_or_default());
                 self.space_cancels(now, &request);
                 self.advance(now);
                 return;
@@ -522,6 +554,7 @@ impl Checkout {
         if matches!(request, Request::Cancel(_)) {
             let pause = self.not_before.since(now.at).0.clamp(CANCEL_SPACING.0, CANCEL_SPACING.1);
             self.not_before = now.at.plus(Millis(pause));
+            self.not_sooner = self.not_before;
         }
     }
 
@@ -539,6 +572,7 @@ impl Checkout {
         }
         self.mind_the_deadlines(now);
         if self.in_flight.is_none()
+            && !self.is_offline
             && self.not_before <= now.at
             && let Some(request) = self.next_request()
         {
@@ -586,7 +620,8 @@ impl Checkout {
             Phase::Live(order) if order.goal == Goal::Pay => deadline(order),
             _ => None,
         };
-        let ask = (self.in_flight.is_none() && self.next_request().is_some()).then_some(self.not_before);
+        let ask =
+            (self.in_flight.is_none() && !self.is_offline && self.next_request().is_some()).then_some(self.not_before);
         [deadline, ask].into_iter().flatten().min()
     }
 }

@@ -6,6 +6,7 @@ import { bytes } from './generated/checkout/wasm.js';
 import { sender } from './http.js';
 import { starter } from './module.js';
 import type { OrderNumber } from './order-number.js';
+import { watchPage } from './page.js';
 import { type Stop, type View, statusOf, stopOf } from './view.js';
 
 export { PaybyCheckoutError } from './error.js';
@@ -117,6 +118,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   let status: CheckoutStatus = { status: 'idle' };
   let handle: number | undefined;
+  let leavePage: (() => void) | undefined;
   let closed: PaybyCheckoutError | undefined;
   let result = deferred();
   const listeners = new Set<(status: CheckoutStatus) => void>();
@@ -124,6 +126,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   function changed(next: CheckoutStatus): void {
     status = next;
+    if (next.status === 'idle' || isResult(next)) rest();
     if (isResult(next)) result.resolve(next);
     for (const waiter of waiters) {
       if (waiter.settles(next)) {
@@ -144,6 +147,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
   }
 
   function stopped(error: PaybyCheckoutError): void {
+    rest();
     result.reject(error);
     for (const waiter of waiters) waiter.reject(error);
     waiters.clear();
@@ -152,6 +156,19 @@ export function createCheckout(options: CheckoutOptions): Checkout {
   function heard(view: View | undefined, stop: Stop | undefined): void {
     if (view) changed(statusOf(view));
     if (stop) stopped(stopOf(stop));
+  }
+
+  /** Listens to the page while there is something to watch. */
+  function watch(opened: number): void {
+    leavePage ??= watchPage(
+      () => core().attend(opened),
+      (online) => core().connect(opened, online),
+    );
+  }
+
+  function rest(): void {
+    leavePage?.();
+    leavePage = undefined;
   }
 
   /** Runs a command and resolves with the first status, from the one right after it on, that settles it. */
@@ -163,6 +180,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     if (closed) throw closed;
     handle ??= typed(() => core().open(token, heard, sender(proxy, token)));
     const opened = handle;
+    watch(opened);
     return new Promise<CheckoutStatus>((resolve, reject) => {
       const waiter = { settles, resolve, reject };
       waiters.add(waiter);
@@ -172,7 +190,8 @@ export function createCheckout(options: CheckoutOptions): Checkout {
         waiters.delete(waiter);
         throw error;
       }
-      if (result.settled && !isResult(status)) result = deferred();
+      if (isResult(status)) rest();
+      else if (result.settled) result = deferred();
       if (atOnce(status) && waiters.delete(waiter)) resolve(status);
     });
   }

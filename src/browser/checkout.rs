@@ -63,6 +63,18 @@ pub fn cancel(handle: usize) {
     with(handle, |shell| shell.command(Checkout::cancel));
 }
 
+/// There is a reason to look at once.
+#[wasm_bindgen]
+pub fn attend(handle: usize) {
+    with(handle, |shell| shell.command(Checkout::handle_attention));
+}
+
+/// The page went offline or came back online.
+#[wasm_bindgen]
+pub fn connect(handle: usize, online: bool) {
+    with(handle, |shell| shell.command(|machine, now| machine.handle_connection(now, online)));
+}
+
 /// Drops a checkout: its request is aborted, its timer cleared, its listener never called again.
 #[wasm_bindgen]
 pub fn close(handle: usize) {

@@ -312,3 +312,57 @@ fn a_failure_tells_its_reason() {
     let View::Failed { failure, .. } = checkout.view(Millis(200)) else { panic!("not failed") };
     assert_eq!(failure.reason, FailureReason::Declined);
 }
+
+#[test]
+fn nothing_is_asked_while_offline_and_at_once_when_back() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_connection(at(200), false);
+    checkout.handle_answer(at(300), TROUBLE);
+    assert_eq!(drain(&mut checkout).1, Some(Millis(600_100)), "only the payer's time is minded");
+    checkout.handle_wake(at(60_000));
+    assert_eq!(drain(&mut checkout).0, vec![]);
+    checkout.handle_connection(at(60_300), true);
+    assert_eq!(drain(&mut checkout).0, vec![query(Some(1), Some(HOLD))]);
+}
+
+#[test]
+fn a_page_that_becomes_visible_asks_at_once() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_answer(at(200), Answer::NotModified); // this backend does not hold: the next question would wait
+    drain(&mut checkout);
+    checkout.handle_attention(at(300));
+    assert_eq!(drain(&mut checkout).0, vec![query(Some(1), Some(HOLD))]);
+}
+
+#[test]
+fn a_question_that_a_sleeping_page_left_in_flight_is_asked_anew() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_attention(at(1_000));
+    assert_eq!(drain(&mut checkout).0, vec![], "it was only just asked");
+    checkout.handle_attention(at(90_000));
+    let outputs: Vec<Output> = std::iter::from_fn(|| checkout.poll_output()).collect();
+    assert_eq!(outputs[..2], [Output::Abort, Output::Send(query(Some(1), Some(HOLD)))]);
+}
+
+#[test]
+fn attention_does_not_outdo_retry_after_nor_the_spacing_of_cancels() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_answer(at(200), Answer::Trouble { retry_after: Some(Millis::from_secs(30)) });
+    drain(&mut checkout);
+    checkout.handle_attention(at(1_000));
+    assert_eq!(drain(&mut checkout), (vec![], Some(Millis(30_200))));
+
+    let mut checkout = waiting();
+    checkout.cancel(at(200));
+    drain(&mut checkout);
+    checkout.handle_answer(at(300), TROUBLE);
+    drain(&mut checkout);
+    checkout.handle_attention(at(400));
+    let (sent, wake_at) = drain(&mut checkout);
+    assert_eq!(sent, vec![]);
+    assert!(wake_at.unwrap() >= Millis(3_300));
+}

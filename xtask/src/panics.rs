@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use walrus::ir::{self, Visitor, dfs_in_order};
 use walrus::{FunctionId, FunctionKind, Module};
 
@@ -49,8 +49,7 @@ pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
         dfs_in_order(&mut calls, function, function.entry_block());
         if let Some(called) = calls.0.intersection(&messages).next() {
             let name = |id: FunctionId| module.funcs.get(id).name.clone().unwrap_or_default();
-            let (caller, called) = (name(id), name(*called));
-            ensure!(false, "{caller} formats ({called}): put its text together without `format!`, `write!` or `{{}}`");
+            bail!("{} formats ({}): put its text together without `format!` and `{{}}`", name(id), name(*called));
         }
     }
     for id in gone {
