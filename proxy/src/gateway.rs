@@ -147,6 +147,11 @@ impl Gateway {
 /// What a verified answer says about this order.
 fn understand(answer: Answer<AcquireBody>, number: &OrderNumber, amount: Money) -> Outcome {
     let head = answer.head;
+    if head.apply_status == ApplyStatus::Error || head.code == code::UNAUTHORIZED {
+        // No payment can be made until a person has mended the settings.
+        let (code, msg) = (&head.code, &head.msg);
+        tracing::error!(alert = "gateway_rejects_us", %number, code, msg, "PayBy does not accept the signature or the partner id");
+    }
     match (head.apply_status, head.code.as_str(), answer.body) {
         (ApplyStatus::Success, code::SUCCESS, Some(body)) => match mismatch(&body, number, amount) {
             None => Outcome::Known(Box::new(body)),
