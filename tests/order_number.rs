@@ -4,7 +4,9 @@
 
 use std::convert::Infallible;
 
-use payby_checkout::order_number::{CheckResult, Format, Generator, OrderNumber, Prefix, RandomSource};
+use payby_checkout::order_number::{
+    CheckResult, Format, Generator, OrderNumber, OrderNumberError, Prefix, RandomSource,
+};
 use payby_checkout::time::UnixMillis;
 use proptest::prelude::*;
 
@@ -213,7 +215,7 @@ fn a_prefix_gives_the_check_symbol_no_second_chance() {
         ("SHOP-1KANPYXG085GR38E1W8124GK", Err("order_number_unknown_format")),
     ] {
         let number = OrderNumber::read_typed(typed);
-        assert_eq!(number.as_deref().map_err(|error| error.code()), read, "{typed}");
+        assert_eq!(number.as_deref().map_err(OrderNumberError::code), read, "{typed}");
     }
     // Right as it is; all 25 symbols without the hyphen would be a typing error.
     assert_eq!(OrderNumber::suggest("LKANPYXG0-01WRV040M30E209R", NOW), []);
