@@ -78,18 +78,22 @@ impl Shared {
         }
     }
 
-    /// Changes an order, wakes those who wait for it, and alerts if a person has to look.
+    /// Changes an order, wakes those who wait for it, and alerts if a person has to look. Answers the order as it is now
+    /// and what the change answered.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn change(
+    pub async fn change<T: Send>(
         &self,
         number: &OrderNumber,
-        change: impl FnOnce(&mut Order) + Send,
-    ) -> Result<Option<Order>, store::Error> {
-        let Some(changed) = self.store.change(number, change).await? else { return Ok(None) };
+        change: impl FnOnce(&mut Order) -> T + Send,
+    ) -> Result<Option<(Order, T)>, store::Error> {
+        let mut answer = None;
+        let Some(changed) = self.store.change(number, |order| answer = Some(change(order))).await? else {
+            return Ok(None);
+        };
         self.tell(&changed).await?;
-        Ok(Some(changed.after))
+        Ok(answer.map(|answer| (changed.after, answer)))
     }
 
     /// Wakes those who wait for a changed order, and alerts if a person has to look.

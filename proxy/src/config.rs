@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderValue;
 use payby_checkout::gateway::signature::{SigningKey, VerifyingKey};
+pub use payby_checkout::gateway_hop::Pace;
 use payby_checkout::time::{Millis, UnixMillis};
 use reqwest::Url;
 use secrecy::SecretString;
@@ -80,31 +81,6 @@ pub struct GatewayConfig {
     pub payby_public_key: VerifyingKey,
     /// How long to wait for an answer.
     pub timeout: Millis,
-}
-
-/// R9: how far apart calls about one order are. The default keeps a tenth of a second from the rule's bounds, which hold
-/// where the calls arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// The shortest time between two queries.
-    pub query_min: Millis,
-    /// The longest time between two queries while somebody waits and the gateway is well.
-    pub query_max: Millis,
-    /// The shortest time between two cancels.
-    pub cancel_min: Millis,
-    /// The longest time between two cancels while the gateway is well.
-    pub cancel_max: Millis,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            query_min: Millis(2_100),
-            query_max: Millis(5_900),
-            cancel_min: Millis(3_100),
-            cancel_max: Millis(9_900),
-        }
-    }
 }
 
 /// Tells the time.

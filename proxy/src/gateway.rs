@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
-use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, OrderReference, Request, code, path};
+use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, Head, OrderReference, Request, code, path};
+use payby_checkout::gateway_hop::Outcome;
 use payby_checkout::money::Money;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::UnixMillis;
@@ -18,22 +19,6 @@ use crate::config::GatewayConfig;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// What came of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// PayBy has told where the order stands.
-    Known(Box<AcquireBody>),
-    /// PayBy has judged the call and has not done it.
-    Refused {
-        /// PayBy's code.
-        code: String,
-        /// The code in words.
-        msg: Option<String>,
-    },
-    /// The call may or may not have been done. Why that is not known.
-    Unknown(String),
-}
 
 /// PayBy, as this merchant reaches it.
 #[derive(Debug)]
@@ -85,7 +70,10 @@ impl Gateway {
         let reference = OrderReference { merchant_order_no: Some(number.clone()), order_no: None };
         match serde_json::to_string(&reference) {
             Ok(biz_content) => self.call(path, number, amount, biz_content, now).await,
-            Err(error) => Outcome::Unknown(format!("nothing was sent: {error}")),
+            Err(error) => {
+                tracing::error!(%number, path, %error, "nothing was sent");
+                Outcome::Unknown
+            }
         }
     }
 
@@ -97,18 +85,18 @@ impl Gateway {
         biz_content: String,
         now: UnixMillis,
     ) -> Outcome {
-        let outcome = match self.exchange(path, biz_content, now).await {
-            Ok(answer) => understand(answer, number, amount),
-            Err(why) => Outcome::Unknown(why),
+        let understood = match self.exchange(path, biz_content, now).await {
+            Ok(answer) => understand(answer, number, amount, now),
+            Err(why) => Err(why),
         };
-        match &outcome {
-            Outcome::Known(body) => {
-                tracing::info!(%number, path, status = ?body.acquire_order.status, "PayBy told the order");
+        match &understood {
+            Ok(Outcome::Known { state, .. }) => {
+                tracing::info!(%number, path, status = ?state.status(), "PayBy told the order");
             }
-            Outcome::Refused { code, msg } => tracing::info!(%number, path, code, msg, "PayBy refused the call"),
-            Outcome::Unknown(why) => tracing::warn!(%number, path, why, "the call's outcome is unknown"),
+            Ok(told) => tracing::info!(%number, path, ?told, "PayBy refused the call"),
+            Err(why) => tracing::warn!(%number, path, why, "the call's outcome is unknown"),
         }
-        outcome
+        understood.unwrap_or(Outcome::Unknown)
     }
 
     /// Sends and receives; answers what PayBy has signed, or why nothing that it has signed came.
@@ -144,20 +132,27 @@ impl Gateway {
     }
 }
 
-/// What a verified answer says about this order.
-fn understand(answer: Answer<AcquireBody>, number: &OrderNumber, amount: Money) -> Outcome {
-    let head = answer.head;
-    if head.apply_status == ApplyStatus::Error || head.code == code::UNAUTHORIZED {
+/// What a verified answer says about this order, or why it says nothing certain.
+fn understand(
+    answer: Answer<AcquireBody>,
+    number: &OrderNumber,
+    amount: Money,
+    now: UnixMillis,
+) -> Result<Outcome, String> {
+    let Head { apply_status, code, msg: message, .. } = answer.head;
+    if apply_status == ApplyStatus::Error || code == code::UNAUTHORIZED {
         // No payment can be made until a person has mended the settings.
-        let (code, msg) = (&head.code, &head.msg);
-        tracing::error!(alert = "gateway_rejects_us", %number, code, msg, "PayBy does not accept the signature or the partner id");
+        tracing::error!(alert = "gateway_rejects_us", %number, code, message, "PayBy does not accept the signature or the partner id");
     }
-    match (head.apply_status, head.code.as_str(), answer.body) {
+    match (apply_status, code.as_str(), answer.body) {
         (ApplyStatus::Success, code::SUCCESS, Some(body)) => match mismatch(&body, number, amount) {
-            None => Outcome::Known(Box::new(body)),
-            Some(why) => Outcome::Unknown(why),
+            None => Ok(Outcome::Known {
+                state: body.acquire_order.state(now),
+                pay_url: body.inter_action_params.map(|params| params.token_url),
+            }),
+            Some(why) => Err(why),
         },
-        (_, code::SUCCESS, _) => Outcome::Unknown("an answer that says neither yes nor no".to_owned()),
+        (_, code::SUCCESS, _) => Err("an answer that says neither yes nor no".to_owned()),
         // 404, a service that is not available, may have become so half-way; a rate limit passes by itself.
         (
             _,
@@ -166,8 +161,12 @@ fn understand(answer: Answer<AcquireBody>, number: &OrderNumber, amount: Money) 
             | code::RATE_LIMIT_REJECT
             | code::SERVICE_NOT_AVAILABLE),
             _,
-        ) => Outcome::Unknown(format!("PayBy answered {unknown} {}", head.msg.unwrap_or_default())),
-        _ => Outcome::Refused { code: head.code, msg: head.msg },
+        ) => Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default())),
+        (_, code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST, _) => {
+            Ok(Outcome::Taken)
+        }
+        (_, code::MERCHANT_ORDER_NO_NOT_EXIST, _) => Ok(Outcome::Missing),
+        _ => Ok(Outcome::Refused { code, message }),
     }
 }
 

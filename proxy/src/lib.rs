@@ -1,13 +1,13 @@
 //! The merchant's backend proxy: holds the signing keys, talks to PayBy, keeps the truth about every order.
 //!
 //! A request's way: [`router`] → a function in [`handlers`] → the intent is written down in the [`store`] → a [`worker`]
-//! in a task of its own does what [`decide`] says through the [`gateway`] client → what PayBy says is merged in the
+//! in a task of its own does what the core's [`gateway_hop`](payby_checkout::gateway_hop) says through the [`gateway`] client → what PayBy says is merged in the
 //! store → those who wait ([`waiting`]) are woken. Notifications enter at [`handlers::notifications`] and are merged
 //! the same way.
 //!
 //! | to find | look in |
 //! |---|---|
-//! | what is sent to the gateway next, and why | [`decide`] |
+//! | what is sent to the gateway next, and why | [`gateway_hop`](payby_checkout::gateway_hop), in the core |
 //! | what is believed of an answer | [`gateway`] |
 //! | what is written down, and when | [`store`], [`worker`] |
 //! | who may ask | [`auth`] |
@@ -17,7 +17,6 @@ pub mod app;
 pub mod auth;
 pub mod body;
 pub mod config;
-pub mod decide;
 pub mod gateway;
 pub mod handlers;
 pub mod problem;

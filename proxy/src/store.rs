@@ -251,7 +251,8 @@ impl Store {
             Taken::Alert(alert)
         } else {
             let state = report.state(told.notify_timestamp);
-            let changed = order::change(&mut tx, &report.merchant_order_no, |order| order.learn(&state, None)).await?;
+            let changed =
+                order::change(&mut tx, &report.merchant_order_no, |order| order.at_gateway.learn(&state, None)).await?;
             Taken::Merged(Box::new(changed.ok_or(Error::RowNotFound)?))
         };
         tx.commit().await?;

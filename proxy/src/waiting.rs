@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use payby_checkout::order_number::OrderNumber;
 use tokio::sync::watch;
 
-use crate::decide::Errand;
+use payby_checkout::gateway_hop::Errand;
 
 /// How long an order stays watched after the last question about it, so that a page that polls is served as well as
 /// one that waits.

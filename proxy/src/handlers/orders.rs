@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use payby_checkout::gateway_hop::{Errand, Round, Step};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene};
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::app::{App, Shared};
 use crate::auth::Customer;
 use crate::body::{JsonOrEmpty, Segment};
-use crate::decide::{self, Errand, Round, Step};
 use crate::problem::{ApiError, ApiResult};
 use crate::store::{Begun, NewOrder, Order, PurchaseRow};
 use crate::worker;
@@ -47,7 +47,7 @@ pub async fn create(
         }
         Begun::Foreign => return Err(ApiError::not_found()),
     };
-    if decide::next(&order.facts(app.now()), Round::new(Errand::Create)) != Step::Done {
+    if order.at_gateway.next(Round::new(Errand::Create), app.now()) != Step::Done {
         worker::run(&app, &order.number, Errand::Create).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
@@ -99,7 +99,7 @@ pub async fn cancel(
 ) -> ApiResult<Response> {
     let order = own_order(&app, &purchase, &number).await?;
     if !order.status().is_terminal() {
-        app.change(&order.number, |order| order.cancel_wanted = true).await?;
+        app.change(&order.number, |order| order.at_gateway.cancel_wanted = true).await?;
         worker::run(&app, &order.number, Errand::Cancel).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;

@@ -1,8 +1,9 @@
 //! One order as the proxy knows it, and its row.
 
 use payby_checkout::gateway::wire::{PaySceneParams, PlaceOrder, WireMoney};
+use payby_checkout::gateway_hop::Standing;
 use payby_checkout::money::Money;
-use payby_checkout::order::{Failure, FailureReason, GatewayStatus, OrderState, Status};
+use payby_checkout::order::{Failure, GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{Scene, Snapshot};
 use payby_checkout::schedule;
@@ -12,7 +13,6 @@ use sqlx::{Executor, Row as _, Sqlite, Transaction};
 
 use super::purchase::{PurchaseRow, currency_text, money, scene, scene_text};
 use super::{Result, integer, unreadable};
-use crate::decide::Facts;
 use crate::random;
 
 /// An order that a browser asks for.
@@ -70,16 +70,9 @@ impl NewOrder {
             scene: self.scene,
             amount: self.amount,
             biz_content: self.biz_content.clone(),
-            expires_at: self.expires_at,
             created_at: self.created_at,
-            state: OrderState::default(),
-            pay_url: None,
             version: 1,
-            create_unknown_at: None,
-            cancel_wanted: false,
-            cancel_unknown: false,
-            queried_at: None,
-            cancel_sent_at: None,
+            at_gateway: Standing::new(self.expires_at),
         }
     }
 }
@@ -97,26 +90,12 @@ pub struct Order {
     pub amount: Money,
     /// `placeOrder`'s parameters. R1: the very same bytes on every attempt.
     pub biz_content: String,
-    /// When it can no longer be paid.
-    pub expires_at: UnixMillis,
     /// When its intent was written down.
     pub created_at: UnixMillis,
-    /// Everything that the gateway has said of it so far.
-    pub state: OrderState,
-    /// The pay page, or what the QR code must hold.
-    pub pay_url: Option<String>,
     /// Grows with every change that a page can see.
     pub version: u64,
-    /// The newest creation sent whose outcome is not known. Written before the gateway is called.
-    pub create_unknown_at: Option<UnixMillis>,
-    /// Whether the customer or the shop has given it up.
-    pub cancel_wanted: bool,
-    /// Whether a cancel was sent and not refused. Written before the gateway is called.
-    pub cancel_unknown: bool,
-    /// When the gateway was last asked about it.
-    pub queried_at: Option<UnixMillis>,
-    /// When the gateway was last told to cancel it.
-    pub cancel_sent_at: Option<UnixMillis>,
+    /// Where it stands at the gateway.
+    pub at_gateway: Standing,
 }
 
 /// What a page can see of an order that can change.
@@ -126,7 +105,7 @@ impl Order {
     /// What a page needs to know.
     #[must_use]
     pub const fn status(&self) -> Status {
-        self.state.status()
+        self.at_gateway.status()
     }
 
     /// Whether the purchase must not be paid again: it is paid, or a person has to settle whether it is.
@@ -135,48 +114,16 @@ impl Order {
         matches!(self.status(), Status::Paid | Status::Conflict)
     }
 
-    /// Takes in what a report knows.
-    pub fn learn(&mut self, state: &OrderState, pay_url: Option<String>) {
-        self.state.merge(state);
-        self.pay_url = pay_url.or_else(|| self.pay_url.take());
-        if self.status() != Status::Unknown {
-            self.create_unknown_at = None;
-        }
-    }
-
-    /// Why it was not paid. A failure after a cancel of ours is that cancel, in whatever words PayBy puts it.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        self.state.failure().map(|failure| match failure.reason {
-            FailureReason::Revoked => failure,
-            _ if self.cancel_unknown => Failure { reason: FailureReason::Cancelled, ..failure },
-            _ => failure,
-        })
-    }
-
-    /// What [`crate::decide`] goes by.
-    #[must_use]
-    pub const fn facts(&self, now: UnixMillis) -> Facts {
-        Facts {
-            status: self.status(),
-            create_unknown_at: self.create_unknown_at,
-            has_pay_url: self.pay_url.is_some(),
-            cancel_wanted: self.cancel_wanted,
-            expires_at: self.expires_at,
-            now,
-        }
-    }
-
     /// What a page is told.
     #[must_use]
     pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let live = !self.status().is_terminal();
         Snapshot {
-            failure: self.failure(),
+            failure: self.at_gateway.failure(),
             pay_url: self.shown_pay_url(),
-            expires_in_ms: if live { self.expires_at.since(now) } else { Millis(0) },
+            expires_in_ms: if live { self.at_gateway.expires_at.since(now) } else { Millis(0) },
             next_poll_ms: live.then(|| self.next_poll(now)),
-            ..Snapshot::of_state(self.number.clone(), &self.state, self.amount, self.scene, self.version)
+            ..Snapshot::of_state(self.number.clone(), &self.at_gateway.state, self.amount, self.scene, self.version)
         }
     }
 
@@ -187,12 +134,12 @@ impl Order {
     }
 
     fn shown_pay_url(&self) -> Option<String> {
-        self.pay_url.clone().filter(|_| self.status() == Status::Pending)
+        self.at_gateway.pay_url.clone().filter(|_| self.status() == Status::Pending)
     }
 
     fn visible(&self) -> Visible {
-        let state = &self.state;
-        (state.status(), state.gateway_status(), self.failure(), state.is_revoked(), self.shown_pay_url())
+        let state = &self.at_gateway.state;
+        (state.status(), state.gateway_status(), self.at_gateway.failure(), state.is_revoked(), self.shown_pay_url())
     }
 }
 
@@ -209,9 +156,9 @@ pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> R
     .bind(integer(order.amount.amount.fils()))
     .bind(currency_text(order.amount.currency))
     .bind(order.biz_content.as_bytes())
-    .bind(integer(order.expires_at.0))
+    .bind(integer(order.at_gateway.expires_at.0))
     .bind(integer(order.created_at.0))
-    .bind(state_text(&order.state)?)
+    .bind(state_text(&order.at_gateway.state)?)
     .bind(status_text(order.status()))
     .bind(integer(order.version))
     .execute(&mut **tx)
@@ -243,15 +190,15 @@ async fn update(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
          WHERE order_number = $1",
     )
     .bind(order.number.as_str())
-    .bind(state_text(&order.state)?)
+    .bind(state_text(&order.at_gateway.state)?)
     .bind(status_text(order.status()))
-    .bind(&order.pay_url)
+    .bind(&order.at_gateway.pay_url)
     .bind(integer(order.version))
-    .bind(order.create_unknown_at.map(|at| integer(at.0)))
-    .bind(i64::from(order.cancel_wanted))
-    .bind(i64::from(order.cancel_unknown))
-    .bind(order.queried_at.map(|at| integer(at.0)))
-    .bind(order.cancel_sent_at.map(|at| integer(at.0)))
+    .bind(order.at_gateway.create_unknown_at.map(|at| integer(at.0)))
+    .bind(i64::from(order.at_gateway.cancel_wanted))
+    .bind(i64::from(order.at_gateway.cancel_unknown))
+    .bind(order.at_gateway.queried_at.map(|at| integer(at.0)))
+    .bind(order.at_gateway.cancel_sent_at.map(|at| integer(at.0)))
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -289,16 +236,18 @@ fn read(row: &SqliteRow) -> Result<Order> {
         amount: money(row)?,
         biz_content: String::from_utf8(row.try_get("biz_content")?)
             .map_err(|error| unreadable("biz_content", error))?,
-        expires_at: time("expires_at")?,
         created_at: time("created_at")?,
-        state: serde_json::from_str(row.try_get("state")?).map_err(|error| unreadable("state", error))?,
-        pay_url: row.try_get("pay_url")?,
         version: row.try_get::<i64, _>("version")?.cast_unsigned(),
-        create_unknown_at: maybe_time("create_unknown_at")?,
-        cancel_wanted: flag("cancel_wanted")?,
-        cancel_unknown: flag("cancel_unknown")?,
-        queried_at: maybe_time("queried_at")?,
-        cancel_sent_at: maybe_time("cancel_sent_at")?,
+        at_gateway: Standing {
+            state: serde_json::from_str(row.try_get("state")?).map_err(|error| unreadable("state", error))?,
+            pay_url: row.try_get("pay_url")?,
+            expires_at: time("expires_at")?,
+            create_unknown_at: maybe_time("create_unknown_at")?,
+            cancel_wanted: flag("cancel_wanted")?,
+            cancel_unknown: flag("cancel_unknown")?,
+            queried_at: maybe_time("queried_at")?,
+            cancel_sent_at: maybe_time("cancel_sent_at")?,
+        },
     })
 }
 

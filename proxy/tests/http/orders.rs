@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::fake_payby::Fault;
 use crate::proxy::{Proxy, purchase, send};
 
-const LANDING_WINDOW: Millis = payby_proxy::decide::LANDING_WINDOW;
+const LANDING_WINDOW: Millis = payby_checkout::gateway_hop::LANDING_WINDOW;
 
 #[tokio::test]
 async fn an_order_is_created_notified_and_paid() {
