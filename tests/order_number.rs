@@ -231,3 +231,40 @@ fn suggestions_come_with_the_likeliest_mistake_first() {
     assert_eq!(suggestions.first(), Some(&number), "{typed}: {suggestions:?}");
     assert_eq!(OrderNumber::suggest(&number, NOW), []);
 }
+
+/// Two digits, as a person writes them.
+fn two_digits(value: f64) -> String {
+    let written = format!("{value:.1e}");
+    let rounded: f64 = written.parse().unwrap();
+    if (0.001..1e6).contains(&rounded) { rounded.to_string() } else { written }
+}
+
+/// Colliding pairs of a day: in each hour as many ticks as fit, and in each tick a Poisson number n of orders, of which C(n,2)
+/// is expected to be half the square of the mean. One hour of the day has ten times the mean rate.
+fn colliding_pairs(orders: f64, bits: i32, tick_ms: f64) -> f64 {
+    let ticks = 3_600_000.0 / tick_ms;
+    let mean = orders / 24.0 / ticks;
+    let peak = 10.0 * mean;
+    let other = (24.0 - 10.0) / 23.0 * mean;
+    ticks * (peak.powi(2) + 23.0 * other.powi(2)) / 2.0 / 2_f64.powi(bits)
+}
+
+#[test]
+fn the_documented_collisions_are_what_the_formula_gives() {
+    let page = include_str!("../docs/order-numbers.md");
+    for (format, bits, tick_ms, tick) in [
+        (Format::Standard, 75, 1.0, "1 ms"),
+        (Format::Short, 45, 30_000.0, "30 s"),
+        (Format::Dated, 60, 1.0, "1 ms"),
+        (Format::Uuid, 74, 1.0, "1 ms"),
+    ] {
+        let cells = [1e4, 1e6, 1e8].map(|orders| {
+            let pairs = colliding_pairs(orders, bits, tick_ms);
+            let years = std::f64::consts::LN_2 / pairs / 365.25;
+            let within_ten_years = -(-pairs * 3_652.5).exp_m1();
+            format!("{} years, {}", two_digits(years), two_digits(within_ten_years))
+        });
+        let row = format!("| `{}` | {bits}, {tick} | {} |", format.as_str(), cells.join(" | "));
+        assert!(page.contains(&row), "{row}");
+    }
+}
