@@ -27,18 +27,9 @@ pub fn make(format: &str, prefix: &str, now: f64, count: usize) -> Result<String
         Some(format) => format,
     };
     let prefix = if prefix.is_empty() { None } else { Some(prefix.parse::<Prefix>().map_err(|error| named(&error))?) };
-    let behind = prefix.as_ref().map_or(0, |prefix| prefix.as_str().len() + 1);
-    let mut text = String::with_capacity(count * (behind + format.length()));
     GENERATOR
-        .with_borrow_mut(|generator| {
-            for _ in 0..count {
-                generator.write(moment(now), format, prefix.as_ref(), &mut text)?;
-            }
-            Ok(text)
-        })
-        .map_err(|error: crate::order_number::GenerateError<getrandom::Error>| {
-            thrown(error.code(), error.message(), None)
-        })
+        .with_borrow_mut(|generator| generator.generate_many(moment(now), format, prefix.as_ref(), count))
+        .map_err(|error| thrown(error.code(), error.message(), None))
 }
 
 /// Throws what is wrong with an order number by PayBy's rule.
