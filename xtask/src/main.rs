@@ -8,13 +8,15 @@
 //! | how the npm package is made | [`build`] |
 //! | how the module becomes JavaScript text | [`inline`] |
 //! | what a page downloads | [`sizes`] |
-//! | how the demo's three servers are started and stopped | [`demo`], [`children`] |
+//! | how the demo's three servers are started and stopped | [`demo`], [`backend`], [`children`] |
 //! | what must not be in a log or a package | [`secrets`] |
-//! | what `test` runs, in which order | [`mod@test`], [`package`] |
+//! | what `test` runs, in which order | [`mod@test`], [`package`], [`browser`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
+mod backend;
+mod browser;
 mod build;
 mod children;
 mod demo;

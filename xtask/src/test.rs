@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::process::{PARTS, cargo, cargo_build, count_passed, root, seconds, step};
-use crate::{demo, package, tools, wasm_test_runner};
+use crate::{browser, demo, package, tools, wasm_test_runner};
 
 /// The steps, in their order.
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,6 +21,8 @@ pub(crate) enum Step {
     Package,
     /// The demo with its browser check
     Demo,
+    /// The package in a browser, with all that can happen to it there
+    Browser,
 }
 
 impl fmt::Display for Step {
@@ -30,6 +32,7 @@ impl fmt::Display for Step {
             Self::Wasm => "wasm",
             Self::Package => "package",
             Self::Demo => "demo",
+            Self::Browser => "browser",
         })
     }
 }
@@ -42,6 +45,7 @@ impl Step {
             Self::Wasm => wasm(),
             Self::Package => package::test(),
             Self::Demo => demo(),
+            Self::Browser => browser::test(),
         }
     }
 }
