@@ -1,4 +1,4 @@
-//! The project's only build scripts: `cargo xtask build | demo | test`.
+//! The project's only build scripts: `cargo xtask build | demo | test | bench`.
 //!
 //! A newcomer needs Rust, Node and git; whatever else a command needs, it installs, or it says what to install. This
 //! crate builds and checks the parts. It is no part of what ships, and nothing in the other crates depends on it.
@@ -12,10 +12,12 @@
 //! | what must not be in a log or a package | [`secrets`] |
 //! | what `test` runs, in which order | [`mod@test`], [`package`], [`browser`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
+//! | what is measured against what | [`mod@bench`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
 mod backend;
+mod bench;
 mod browser;
 mod build;
 mod children;
@@ -57,6 +59,9 @@ enum Command {
         /// Only this step
         step: Option<test::Step>,
     },
+    /// Measures the package against what shops use in its place.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Runs a WebAssembly test program in a headless browser; cargo calls this.
     #[command(hide = true)]
     WasmTestRunner {
@@ -83,6 +88,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build => build::build(),
         Command::Demo(options) => demo::demo(options),
         Command::Test { step } => test::test(step),
+        Command::Bench(what) => bench::bench(what),
         Command::WasmTestRunner { arguments } => wasm_test_runner::run(arguments),
     }
 }
