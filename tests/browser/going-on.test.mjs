@@ -5,7 +5,7 @@ import { describe } from 'node:test';
 
 import { customer, it } from './support/browser.mjs';
 import { Middleman, arrivedBut, silence } from './support/middleman.mjs';
-import { eventsOf, expectOrders, orderOf, pay } from './support/world.mjs';
+import { PAGE_URL, eventsOf, expectOrders, orderOf, pay } from './support/world.mjs';
 
 describe('the same order goes on', { concurrency: 3 }, () => {
   it('after a reload while the payment is pending', async (t) => {
@@ -124,12 +124,12 @@ describe('by way of the pay page', { concurrency: 3 }, () => {
     const { purchase, openTab } = await customer(t);
     const tab = await openTab();
     const orderNumber = await goToPayPage(tab);
-    await tab.page.goBack();
+    await tab.goBack();
     await tab.ready();
     assert.equal(await goToPayPage(tab), orderNumber);
     await payThereAndReturn(tab);
-    await tab.page.goBack();
-    await tab.page.goBack();
+    await tab.goBack(2);
+    await tab.page.waitForURL(`${PAGE_URL}/`, { waitUntil: 'commit' });
     await tab.ready();
     assert.equal((await tab.start({ scene: 'PAYPAGE' })).status, 'paid');
     await expectOrders(purchase, [[orderNumber, 'PAID_SUCCESS']]);

@@ -14,6 +14,8 @@ before(async () => {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
+    // Customers' browsers have one.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });
 });
 
@@ -23,8 +25,8 @@ after(() => browser?.close());
 export const it = (name, body) => test(name, { timeout: 60_000 }, body);
 
 /**
- * A customer with a purchase to pay. `proxy` is where its pages find the proxy; `init` runs in each of its pages before
- * anything else; the rest is as `openPurchase` has it.
+ * A customer with a purchase to pay. `proxy` is where its pages find the proxy; `token`, what they show it instead of the
+ * right one; `init` runs in each of them before anything else; the rest is as `openPurchase` has it.
  */
 export async function customer(t, { proxy = PROXY_URL, init, token, ...given } = {}) {
   const purchase = await openPurchase(given);
@@ -54,6 +56,11 @@ export class Tab {
   /** Waits until the shop's page is there, after it was opened, loaded again or returned to. */
   async ready() {
     await this.page.waitForFunction(() => globalThis.checkout);
+  }
+
+  /** The back button, so many times. */
+  async goBack(times = 1) {
+    await this.page.evaluate((times) => history.go(-times), times);
   }
 
   async reload() {

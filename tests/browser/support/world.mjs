@@ -40,9 +40,9 @@ const posted = (value, headers) => ({
 
 /**
  * The shop's server opens a purchase: `{ reference, amount, token, … }`. Its amount is no other purchase's: by that the
- * simulator's orders for it are found.
+ * simulator's orders for it are found. `at` is the proxy.
  */
-export async function openPurchase({ proxy = PROXY_URL, ...given } = {}) {
+export async function openPurchase({ at = PROXY_URL, ...given } = {}) {
   const fils = randomInt(100, 5_000_000);
   const purchase = {
     reference: randomUUID(),
@@ -52,7 +52,7 @@ export async function openPurchase({ proxy = PROXY_URL, ...given } = {}) {
     redirectUrl: `${PAGE_URL}/?returned`,
     ...given,
   };
-  const opened = await json(`${proxy}/v1/purchases`, posted(purchase, { authorization: `Bearer ${API_KEY}` }));
+  const opened = await json(`${at}/v1/purchases`, posted(purchase, { authorization: `Bearer ${API_KEY}` }));
   return { ...purchase, token: opened.token };
 }
 
