@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 
 use crate::process::{root, run};
-use crate::{build, tools};
+use crate::{build, tools, watch};
 
 /// What is measured.
 #[derive(Subcommand)]
@@ -24,11 +24,20 @@ pub(crate) enum Bench {
         #[arg(long, conflicts_with = "json")]
         unique: bool,
     },
+    /// How payment front ends watch an order, ours and its peers, over the same simulated payers.
+    Watch(watch::Options),
 }
 
-/// Builds the package and runs a bench, which prints what it finds.
+/// Runs a bench, which prints what it finds.
 pub(crate) fn bench(what: Bench) -> Result<()> {
-    let Bench::OrderNumber { json, rounds, unique } = what;
+    match what {
+        Bench::OrderNumber { json, rounds, unique } => order_number(json, rounds, unique),
+        Bench::Watch(options) => watch::run(&options),
+    }
+}
+
+/// Builds the package and measures it in Node and a browser.
+fn order_number(json: Option<PathBuf>, rounds: u32, unique: bool) -> Result<()> {
     build::make()?;
     let mut node = Command::new("node");
     node.current_dir(root()).env("PKG", build::pkg());

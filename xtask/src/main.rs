@@ -13,6 +13,7 @@
 //! | what `test` runs, in which order | [`mod@test`], [`package`], [`browser`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
 //! | what is measured against what | [`mod@bench`] |
+//! | how ours and other front ends watch an order | [`watch`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
@@ -31,6 +32,7 @@ mod sizes;
 mod test;
 mod tools;
 mod wasm_test_runner;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
