@@ -289,6 +289,10 @@ impl Order {
         self.state.merge(&state);
         // A proxy that knows the order but not yet its outcome is asked to send the creation again, after its own query.
         self.creation = if self.status() == Status::Unknown { Creation::Due } else { Creation::Known };
+        // `start` was given a number in case this order had failed by then. It is live, so that `start` is done.
+        if self.status() == Status::Pending && self.goal == Goal::Pay {
+            self.successor = None;
+        }
         // Answers can overtake each other; of two, the higher version is the newer.
         if self.told.as_ref().is_none_or(|told| told.version <= snapshot.version) {
             self.told = Some(Told {
@@ -359,6 +363,9 @@ impl Checkout {
 
     /// The customer gives up (R7). If the payment wins the race, the order is paid.
     pub fn cancel(&mut self, now: Now) {
+        if let Phase::Live(order) = &mut self.phase {
+            order.successor = None;
+        }
         self.give_up();
         self.go_on(now);
     }

@@ -180,6 +180,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     if (closed) throw closed;
     handle ??= typed(() => core().open(token, heard, sender(proxy, token)));
     const opened = handle;
+    const watched = leavePage !== undefined;
     watch(opened);
     return new Promise<CheckoutStatus>((resolve, reject) => {
       const waiter = { settles, resolve, reject };
@@ -188,6 +189,8 @@ export function createCheckout(options: CheckoutOptions): Checkout {
         typed(() => run(opened));
       } catch (error) {
         waiters.delete(waiter);
+        // A command that was refused has begun nothing.
+        if (!watched) rest();
         throw error;
       }
       if (isResult(status)) rest();

@@ -252,6 +252,29 @@ fn start_after_a_reload_makes_a_new_order_only_if_the_saved_one_failed() {
 }
 
 #[test]
+fn a_live_order_that_start_took_up_and_that_fails_later_is_told_and_not_replaced() {
+    let mut checkout = Checkout::new(Some(saved(NUMBER)));
+    checkout.start(at(0), number(FRESH), None);
+    drain(&mut checkout);
+    checkout.handle_answer(at(100), pending(1));
+    drain(&mut checkout);
+    checkout.handle_answer(at(200), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 2)));
+    assert_eq!(drain(&mut checkout), (vec![], None));
+    assert!(matches!(checkout.view(Millis(200)), View::Failed { order_number, .. } if order_number == number(NUMBER)));
+}
+
+#[test]
+fn a_cancel_takes_back_what_start_wanted_next() {
+    let mut checkout = Checkout::new(Some(saved(NUMBER)));
+    checkout.start(at(0), number(FRESH), None);
+    checkout.cancel(at(50));
+    drain(&mut checkout);
+    checkout.handle_answer(at(100), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 1)));
+    assert_eq!(drain(&mut checkout), (vec![], None));
+    assert!(matches!(checkout.view(Millis(100)), View::Failed { .. }));
+}
+
+#[test]
 fn resume_without_a_saved_number_asks_the_backend() {
     let mut checkout = Checkout::new(None);
     checkout.resume(at(0));
