@@ -206,6 +206,8 @@ pub enum View {
 #[derive(Clone, Debug)]
 pub struct Checkout {
     phase: Phase,
+    /// What the purchase costs, if the caller knows.
+    amount: Option<Money>,
     /// From before a reload, until a command takes it up.
     saved: Option<Saved>,
     in_flight: Option<(Request, Millis)>,
@@ -279,10 +281,12 @@ impl Order {
         self.state.status()
     }
 
-    /// Takes in a snapshot if it is believable (R10) and answers whether it was.
-    fn believe(&mut self, now: Millis, snapshot: &Snapshot) -> bool {
+    /// Takes in a snapshot if it is believable (R10) and answers whether it was. Without an expected amount, the first one
+    /// that was told is.
+    fn believe(&mut self, now: Millis, snapshot: &Snapshot, expected: Option<Money>) -> bool {
         let Some(state) = snapshot.state() else { return false };
-        let same_amount = self.told.as_ref().is_none_or(|told| told.amount == snapshot.amount);
+        let expected = expected.or(self.told.as_ref().map(|told| told.amount));
+        let same_amount = expected.is_none_or(|amount| amount == snapshot.amount);
         if snapshot.order_number != self.saved.order_number || !same_amount {
             return false;
         }
@@ -314,6 +318,7 @@ impl Checkout {
     pub fn new(saved: Option<Saved>) -> Self {
         Self {
             phase: Phase::Idle,
+            amount: None,
             saved,
             in_flight: None,
             failures: 0,
@@ -323,6 +328,14 @@ impl Checkout {
             halted: false,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// What the purchase costs, as the caller has shown it to the customer: an answer that names another amount is not
+    /// believed (R10). Without this, the first answer's amount is what the later ones must name.
+    #[must_use]
+    pub fn expecting(mut self, amount: Money) -> Self {
+        self.amount = Some(amount);
+        self
     }
 
     /// The customer wants to pay. `fresh` is used only if a new order is allowed: none is known, or the known one has
@@ -366,7 +379,7 @@ impl Checkout {
         if let Phase::Live(order) = &mut self.phase {
             order.successor = None;
         }
-        self.give_up();
+        self.give_up(now);
         self.go_on(now);
     }
 
@@ -411,7 +424,7 @@ impl Checkout {
                 self.outputs.push_back(Output::Tell);
                 true
             }
-            (Phase::Live(order), Answer::Snapshot(snapshot)) => order.believe(now.at, &snapshot),
+            (Phase::Live(order), Answer::Snapshot(snapshot)) => order.believe(now.at, &snapshot, self.amount),
             (Phase::Live(_), Answer::Elsewhere(snapshot)) if matches!(request, Request::Create(_)) => {
                 self.adopt(now, &snapshot)
             }
@@ -492,7 +505,7 @@ impl Checkout {
     fn adopt(&mut self, now: Now, snapshot: &Snapshot) -> bool {
         let saved = Saved { order_number: snapshot.order_number.clone(), scene: Some(snapshot.scene) };
         let mut order = Order::new(saved.clone(), Creation::Known, now.at);
-        if !order.believe(now.at, snapshot) {
+        if !order.believe(now.at, snapshot, self.amount) {
             return false;
         }
         if let Phase::Live(old) = &self.phase {
@@ -503,8 +516,8 @@ impl Checkout {
         true
     }
 
-    /// Turns to cancelling. A question in flight is dropped; a creation in flight is waited for.
-    fn give_up(&mut self) {
+    /// Turns to cancelling, at once. A question in flight is dropped; a creation in flight is waited for.
+    fn give_up(&mut self, now: Now) {
         let Phase::Live(order) = &mut self.phase else {
             self.outputs.push_back(Output::Tell);
             return;
@@ -513,6 +526,7 @@ impl Checkout {
             return;
         }
         order.goal = Goal::Cancel;
+        self.not_before = self.not_before.min(now.at).max(self.not_sooner);
         self.outputs.push_back(Output::Tell);
         if matches!(self.in_flight, Some((Request::Query { .. }, _))) {
             self.in_flight = None;
@@ -541,13 +555,21 @@ impl Checkout {
         let Phase::Live(order) = &self.phase else { return };
         if order.creation == Creation::Known {
             self.failures = 0;
-            if let Request::Query { hold: Some(_), .. } = request {
-                // A backend that held the question is asked again at once, one that did not is polled by the law.
-                let held = now.at.since(sent_at).0 >= HOLD.0 / 2;
-                let law = || schedule::pause(now.at.since(order.since), now.random);
-                let told = order.told.as_ref().and_then(|told| told.next_poll);
-                self.not_before = if held { now.at } else { now.at.plus(told.unwrap_or_else(law)) };
-            }
+            let law = schedule::pause(now.at.since(order.since), now.random);
+            self.not_before = match request {
+                // Nobody pays sooner.
+                Request::Create(sent) if *sent == order.saved => now.at.max(order.since.plus(schedule::FIRST)),
+                // The law spaces held questions by their beginnings: at once, while the hold is longer than the pause.
+                Request::Query { hold: Some(_), .. } if now.at.since(sent_at).0 >= HOLD.0 / 2 => {
+                    now.at.max(sent_at.plus(law))
+                }
+                // This backend does not hold.
+                Request::Query { hold: Some(_), .. } => {
+                    let told = order.told.as_ref().and_then(|told| told.next_poll);
+                    now.at.plus(told.unwrap_or(law))
+                }
+                _ => now.at,
+            };
         } else {
             // The proxy does not know either; each try is one more failure until it does.
             self.failures += 1;
@@ -599,7 +621,7 @@ impl Checkout {
             && order.goal == Goal::Pay
             && deadline(order).is_some_and(|deadline| deadline <= now.at)
         {
-            self.give_up();
+            self.give_up(now);
         }
     }
 

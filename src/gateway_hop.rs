@@ -392,7 +392,9 @@ fn to_create(facts: &Facts, round: Round) -> Step {
             // R2, R3: first find out.
             (Status::Unknown, Some(_)) => Step::Query,
             _ if round.errand == Errand::Refresh => Step::Query,
-            _ => place_for_its_pay_url(facts),
+            // R3: the creation that will tell the pay URL is sent again only after a query.
+            _ if place_for_its_pay_url(facts) == Step::Place => Step::Query,
+            _ => Step::Done,
         },
         Heard::Queried if !round.placed => place_for_its_pay_url(facts),
         Heard::NotFound if !round.placed => not_found(facts, FailureReason::Expired),
@@ -490,7 +492,7 @@ mod tests {
                 ("never sent", FRESH, Heard::Nothing, NO, NO, Step::Place),
                 ("never sent, and the payer's time is up", expired(FRESH), Heard::Nothing, NO, NO, close),
                 ("sent, outcome unknown", SENT, Heard::Nothing, NO, NO, Step::Query),
-                ("open, pay URL unknown", OPEN, Heard::Nothing, NO, NO, Step::Place),
+                ("open, pay URL unknown", OPEN, Heard::Nothing, NO, NO, Step::Query),
                 ("open, pay URL unknown, time is up", expired(OPEN), Heard::Nothing, NO, NO, Step::Done),
                 ("open, pay URL known", PAYABLE, Heard::Nothing, NO, NO, Step::Done),
                 ("the query found it open", OPEN, Heard::Queried, NO, NO, Step::Place),

@@ -117,15 +117,18 @@ impl OrderState {
     /// A refusal proves that only while no earlier creation of the same number has an unknown outcome.
     #[must_use]
     pub fn refused(code: String, message: Option<String>) -> Self {
-        let failure = Failure { reason: FailureReason::Declined, code: Some(code), message };
-        Self { failed: true, failure: Some(failure), ..Self::default() }
+        Self::never_created(Failure { reason: FailureReason::Declined, code: Some(code), message })
     }
 
     /// The state of an order that was given up before it came to be: no creation of it was ever sent, or none that was
     /// sent can take effect any more (R8).
     #[must_use]
     pub fn given_up(reason: FailureReason) -> Self {
-        let failure = Failure { reason, code: None, message: None };
+        Self::never_created(Failure { reason, code: None, message: None })
+    }
+
+    /// The state of an order that has failed without the gateway ever having had it.
+    pub(crate) fn never_created(failure: Failure) -> Self {
         Self { failed: true, failure: Some(failure), ..Self::default() }
     }
 

@@ -156,10 +156,9 @@ impl Snapshot {
     pub fn state(&self) -> Option<OrderState> {
         let mut state = match self.gateway_status {
             Some(gateway) => OrderState::reported(gateway, self.revoked, self.failure.clone()),
+            // Refused, or given up before it came to be.
             None => match (self.status, &self.failure) {
-                (Status::Failed, Some(Failure { code: Some(code), message, .. })) => {
-                    OrderState::refused(code.clone(), message.clone())
-                }
+                (Status::Failed, Some(failure)) => OrderState::never_created(failure.clone()),
                 _ => OrderState::default(),
             },
         };
@@ -242,6 +241,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::order::FailureReason;
 
     #[test]
     fn a_snapshot_on_the_wire() {
@@ -293,6 +293,15 @@ mod tests {
             let plain = Snapshot::of_state(number, &OrderState::default(), money, Scene::Dynqr, 1);
             let snapshot = Snapshot { status, gateway_status, revoked, ..plain };
             assert_eq!(snapshot.state().is_some(), believed, "{status:?} with {gateway_status:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_the_gateway_never_had_can_have_failed() {
+        let money = Money { amount: "12.5".parse().unwrap(), currency: Currency::Aed };
+        for state in [OrderState::refused("601".into(), None), OrderState::given_up(FailureReason::Cancelled)] {
+            let snapshot = Snapshot::of_state("M-1".parse().unwrap(), &state, money, Scene::Dynqr, 2);
+            assert_eq!(snapshot.state(), Some(state));
         }
     }
 

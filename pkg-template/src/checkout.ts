@@ -67,6 +67,11 @@ export interface CheckoutOptions {
   readonly proxy: string | URL;
   /** The checkout token that the shop's server got when it opened the purchase. */
   readonly token: string;
+  /**
+   * What the page has shown to the customer as the price, as a decimal string in AED ("12.50"). An answer that names another
+   * amount is then never believed.
+   */
+  readonly amount?: string;
   /** Aborting it disposes of the checkout. The order itself goes on. */
   readonly signal?: AbortSignal;
 }
@@ -110,11 +115,13 @@ interface Waiter {
  */
 export function createCheckout(options: CheckoutOptions): Checkout {
   const proxy = proxyUrl(options?.proxy);
-  const { token, signal } = options;
+  const { token, signal, amount = '' } = options;
   // RFC 6750 §2.1: what a bearer token consists of. Anything else could not be sent.
   if (typeof token !== 'string' || !/^[\w.~+/-]+=*$/.test(token)) {
     throw new PaybyCheckoutError('invalid_argument', 'token is the checkout token that the shop’s server got');
   }
+
+  if (typeof amount !== 'string') throw new PaybyCheckoutError('invalid_argument', 'amount is a decimal string like "12.50"');
 
   let status: CheckoutStatus = { status: 'idle' };
   let handle: number | undefined;
@@ -178,7 +185,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     atOnce: (status: CheckoutStatus) => boolean = settles,
   ): Promise<CheckoutStatus> {
     if (closed) throw closed;
-    handle ??= typed(() => core().open(token, heard, sender(proxy, token)));
+    handle ??= typed(() => core().open(token, heard, sender(proxy, token), amount));
     const opened = handle;
     const watched = leavePage !== undefined;
     watch(opened);

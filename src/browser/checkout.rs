@@ -9,6 +9,7 @@ use super::plain::thrown;
 use super::platform::{SecureRandom, WallClock};
 use super::shell::Shell;
 use crate::checkout::Checkout;
+use crate::money::{Currency, Money};
 use crate::order_number::{Format, Generator};
 use crate::protocol::Scene;
 
@@ -20,11 +21,16 @@ thread_local! {
 }
 
 /// Opens a checkout and answers its handle. `listener(view, stop)` hears of every change: a view, or why it stopped.
-/// `fetch` is as [`Http`](super::http::Http) has it.
+/// `fetch` is as [`Http`](super::http::Http) has it; `amount` is what the page has shown, empty if it does not say.
 #[wasm_bindgen]
-pub fn open(token: &str, listener: Function, fetch: Function) -> usize {
-    let shell = Some(Shell::new(token, listener, fetch));
-    SHELLS.with_borrow_mut(|shells| {
+pub fn open(token: &str, listener: Function, fetch: Function, amount: &str) -> Result<usize, JsValue> {
+    let amount = match amount.parse() {
+        Err(_) if amount.is_empty() => None,
+        Err(_) => return Err(thrown("invalid_argument", "amount is a decimal like \"12.50\", above zero", None)),
+        Ok(amount) => Some(Money { amount, currency: Currency::Aed }),
+    };
+    let shell = Some(Shell::new(token, listener, fetch, amount));
+    let handle = SHELLS.with_borrow_mut(|shells| {
         let free = shells.iter().position(Option::is_none);
         let handle = free.unwrap_or_else(|| {
             shells.push(None);
@@ -32,7 +38,8 @@ pub fn open(token: &str, listener: Function, fetch: Function) -> usize {
         });
         shells[handle] = shell;
         handle
-    })
+    });
+    Ok(handle)
 }
 
 /// The customer wants to pay, with the scene of that name or, if it is empty, as the purchase says.

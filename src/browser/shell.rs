@@ -11,6 +11,7 @@ use web_sys::AbortController;
 use super::shelf::Shelf;
 use super::{http, platform, view};
 use crate::checkout::{Answer, Checkout, Now, Output, Request};
+use crate::money::Money;
 use crate::time::Millis;
 
 /// The longest time that a timer can be set to.
@@ -39,10 +40,12 @@ struct InFlight {
 }
 
 impl Shell {
-    pub(super) fn new(token: &str, listener: Function, fetch: Function) -> Self {
+    pub(super) fn new(token: &str, listener: Function, fetch: Function, amount: Option<Money>) -> Self {
         let shelf = Shelf::for_token(token);
+        let machine = Checkout::new(shelf.load());
+        let machine = if let Some(amount) = amount { machine.expecting(amount) } else { machine };
         Self(Rc::new(RefCell::new(Inner {
-            machine: Checkout::new(shelf.load()),
+            machine,
             http: http::Http::new(fetch),
             shelf,
             listener: Some(listener),

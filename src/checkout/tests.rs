@@ -66,8 +66,10 @@ fn started() -> Checkout {
     checkout
 }
 
+/// An order from before a reload, found pending, with the first held question in flight.
 fn waiting() -> Checkout {
-    let mut checkout = started();
+    let mut checkout = Checkout::new(Some(saved(NUMBER)));
+    checkout.resume(at(0));
     drain(&mut checkout);
     checkout.handle_answer(at(100), pending(1));
     checkout
@@ -91,6 +93,45 @@ fn a_pending_order_is_watched_with_a_held_question() {
     checkout.handle_answer(at(30_000), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::PaidSuccess), 2)));
     assert_eq!(drain(&mut checkout), (vec![], None));
     assert!(matches!(checkout.view(Millis(30_000)), View::Paid { .. }));
+}
+
+#[test]
+fn the_first_question_about_a_new_order_waits_as_nobody_pays_sooner() {
+    let mut checkout = started();
+    drain(&mut checkout);
+    checkout.handle_answer(at(100), pending(1));
+    assert_eq!(next_sent(&mut checkout), (query(Some(1), Some(HOLD)), schedule::FIRST));
+}
+
+#[test]
+fn held_questions_about_an_order_that_nobody_pays_are_spaced_by_the_law() {
+    let mut checkout = waiting();
+    let long =
+        Snapshot { expires_in_ms: Millis::from_secs(7_200), ..snapshot(NUMBER, Some(GatewayStatus::Created), 2) };
+    drain(&mut checkout);
+    checkout.handle_answer(at(25_000), Answer::Snapshot(long));
+    let hour = Millis::from_secs(3_600);
+    let mut sent_at = Millis(0);
+    while sent_at < hour {
+        let (_, at) = next_sent(&mut checkout);
+        sent_at = at;
+        checkout.handle_answer(Now { at: at.plus(HOLD), random: u32::MAX / 2 }, Answer::NotModified);
+    }
+    let (_, next) = next_sent(&mut checkout);
+    assert!(next.since(sent_at) > Millis::from_secs(300), "{sent_at:?} {next:?}");
+}
+
+#[test]
+fn r7_an_order_whose_time_is_up_is_cancelled_at_once_though_the_law_would_wait() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_answer(at(599_000), Answer::NotModified);
+    checkout.handle_wake(at(599_500));
+    drain(&mut checkout);
+    checkout.handle_answer(at(599_600), Answer::NotModified); // not held: the law would wait for a while
+    assert_eq!(drain(&mut checkout).1, Some(Millis(600_100)));
+    checkout.handle_wake(at(600_100));
+    assert_eq!(drain(&mut checkout).0, vec![Request::Cancel(number(NUMBER))]);
 }
 
 #[test]
@@ -227,6 +268,16 @@ fn r10_an_answer_about_another_order_or_amount_changes_nothing() {
         assert!(matches!(checkout.view(Millis(200)), View::Pending { .. }), "{wrong:?}");
         assert_eq!(next_sent(&mut checkout).0, query(Some(1), Some(HOLD)));
     }
+}
+
+#[test]
+fn r10_an_amount_that_the_page_knows_must_be_named_from_the_first_answer_on() {
+    let mut checkout =
+        Checkout::new(None).expecting(Money { amount: "12.51".parse().unwrap(), currency: Currency::Aed });
+    checkout.start(at(0), number(NUMBER), None);
+    drain(&mut checkout);
+    checkout.handle_answer(at(100), pending(1));
+    assert_eq!(checkout.view(Millis(100)), View::Unknown { order_number: number(NUMBER) });
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! | what must not be in a log or a package | [`secrets`] |
 //! | what `test` runs, in which order | [`mod@test`], [`package`], [`browser`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
+//! | how the simulation is run | [`sim`] |
 //! | what is measured against what | [`mod@bench`] |
 //! | how ours and other front ends watch an order | [`watch`] |
 //! | what is installed, and how | [`tools`] |
@@ -28,6 +29,7 @@ mod package;
 mod panics;
 mod process;
 mod secrets;
+mod sim;
 mod sizes;
 mod test;
 mod tools;
@@ -61,6 +63,8 @@ enum Command {
         /// Only this step
         step: Option<test::Step>,
     },
+    /// Runs page, proxy and gateway in one simulation, with faults, from many seeds.
+    Sim(sim::Options),
     /// Measures the package against what shops use in its place.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -90,6 +94,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build => build::build(),
         Command::Demo(options) => demo::demo(options),
         Command::Test { step } => test::test(step),
+        Command::Sim(options) => sim::sim(&options),
         Command::Bench(what) => bench::bench(what),
         Command::WasmTestRunner { arguments } => wasm_test_runner::run(arguments),
     }

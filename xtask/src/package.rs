@@ -114,7 +114,7 @@ impl Project {
         let folder = self.path().join("readme");
         fs::create_dir(&folder)?;
         let mut blocks = 0;
-        for readme in ["README.md", "pkg-template/README.md"] {
+        for readme in ["README.md", "pkg-template/README.md", "docs/order-numbers.md"] {
             let Ok(text) = fs::read_to_string(root().join(readme)) else { continue };
             for (line, code) in code_blocks(&text) {
                 // The name is what the compiler reports.

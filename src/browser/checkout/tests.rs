@@ -29,6 +29,10 @@ struct Page {
 
 impl Page {
     fn open(token: &str) -> Self {
+        Self::expecting(token, "")
+    }
+
+    fn expecting(token: &str, amount: &str) -> Self {
         let (heard, asked, in_flight) =
             <(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<String>>>, Rc<RefCell<_>>)>::default();
         let hear = heard.clone();
@@ -43,7 +47,9 @@ impl Page {
             ask.borrow_mut().push(parts.into_iter().flatten().collect::<Vec<_>>().join(" "));
             send.replace(Some((number, done)));
         });
-        let handle = open(token, listener.as_ref().clone().unchecked_into(), fetch.as_ref().clone().unchecked_into());
+        let handle =
+            open(token, listener.as_ref().clone().unchecked_into(), fetch.as_ref().clone().unchecked_into(), amount)
+                .unwrap();
         Self { heard, asked, in_flight, handle, _kept: (listener, fetch) }
     }
 
@@ -93,6 +99,8 @@ fn a_payment_from_its_creation_to_paid() {
         page.last_heard().trim_end(),
         format!("pending {number} 12.50 AED DYNQR https://pay.example/1 60000 false")
     );
+    assert_eq!(page.asked(), [""; 0], "nobody pays within the first seconds");
+    attend(page.handle);
     assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1" wait=25"#]);
     page.answer(200, PAID);
     assert_eq!(page.last_heard().trim_end(), format!("paid {number} 12.50 AED"));
@@ -103,6 +111,7 @@ fn a_payment_from_its_creation_to_paid() {
 #[wasm_bindgen_test]
 fn a_backend_that_does_not_hold_is_not_asked_again_at_once() {
     let page = Page::started("not-held", 200, PENDING);
+    attend(page.handle);
     page.asked();
     page.answer(304, "");
     assert_eq!(page.asked(), [""; 0]);
@@ -157,6 +166,14 @@ fn what_cannot_be_read_or_believed_is_no_outcome() {
         let page = Page::started(&format!("unreadable-{status}-{}", json.len()), status, json);
         assert!(page.last_heard().starts_with("unknown "), "{status} {json}: {}", page.last_heard());
     }
+}
+
+#[wasm_bindgen_test]
+fn an_amount_other_than_the_shown_one_is_not_believed() {
+    let page = Page::expecting("shown", "12.51");
+    start(page.handle, "").unwrap();
+    page.answer(200, PENDING);
+    assert!(page.last_heard().starts_with("unknown "), "{}", page.last_heard());
 }
 
 #[wasm_bindgen_test]

@@ -1,0 +1,248 @@
+//! The customer and the tabs: what the browser's shell does around the core's machine, and what people do to it.
+
+use std::convert::Infallible;
+
+use payby_checkout::checkout::{Answer, Checkout, Now, Output, Request, Saved, View};
+use payby_checkout::order_number::{Format, Generator, OrderNumber, RandomSource};
+use payby_checkout::time::{Millis, UnixMillis};
+
+use crate::chance::{Chance, Fault};
+use crate::proxy::money;
+use crate::world::{AMOUNT, Asker, Event, Whim, World};
+
+/// One tab.
+pub struct Tab {
+    machine: Checkout,
+    is_open: bool,
+    is_frozen: bool,
+    is_offline: bool,
+    timer: u64,
+    requests: u64,
+    in_flight: Option<u64>,
+    /// What happened to it while it was frozen and happens when it thaws.
+    missed: Vec<Event>,
+    /// What it shows.
+    pub view: View,
+}
+
+struct Luck<'a>(&'a mut Chance);
+
+impl RandomSource for Luck<'_> {
+    type Error = Infallible;
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill_with(|| self.0.word().to_le_bytes()[0]);
+        Ok(())
+    }
+}
+
+impl World {
+    pub fn open_tab(&mut self, keeps_storage: bool, starts: bool) {
+        let saved = if keeps_storage { self.seen.storage.clone() } else { None };
+        self.tabs.push(Tab {
+            machine: Checkout::new(saved).expecting(money(AMOUNT)),
+            is_open: true,
+            is_frozen: false,
+            is_offline: false,
+            timer: 0,
+            requests: 0,
+            in_flight: None,
+            missed: Vec::new(),
+            view: View::Idle,
+        });
+        let tab = self.tabs.len() - 1;
+        if starts {
+            self.start(tab);
+        } else {
+            self.command(tab, Checkout::resume);
+        }
+        let whim = |world: &mut Self, fault: Fault, what: Whim, latest: u64| {
+            if world.chance.strikes(fault) {
+                let delay = world.chance.within(500, latest);
+                world.at(delay, Event::Customer { tab, what });
+                return delay;
+            }
+            0
+        };
+        whim(self, Fault::CustomerCancels, Whim::Cancel, 200_000);
+        whim(self, Fault::CustomerImpatient, Whim::Start, 60_000);
+        whim(self, Fault::TabReloaded, Whim::Reload, 120_000);
+        whim(self, Fault::TabClosed, Whim::Close, 120_000);
+        let frozen = whim(self, Fault::TabFrozen, Whim::Freeze, 120_000);
+        if frozen > 0 {
+            let later = frozen + self.chance.within(1_000, 300_000);
+            self.at(later, Event::Customer { tab, what: Whim::Thaw });
+        }
+        let offline = whim(self, Fault::TabOffline, Whim::GoOffline, 120_000);
+        if offline > 0 {
+            let later = offline + self.chance.within(1_000, 120_000);
+            self.at(later, Event::Customer { tab, what: Whim::ComeOnline });
+        }
+        if self.tabs.len() < 6 && self.chance.strikes(Fault::TabDuplicated) {
+            let delay = self.chance.within(0, 60_000);
+            let starts = self.chance.within(0, 2) == 0;
+            self.at(delay, Event::TabOpens { keeps_storage: true, starts });
+        }
+    }
+
+    pub fn customer(&mut self, tab: usize, what: Whim) {
+        if !self.tabs[tab].is_open {
+            return;
+        }
+        match what {
+            Whim::Start => self.start(tab),
+            Whim::Cancel => self.command(tab, Checkout::cancel),
+            Whim::Look => self.command(tab, Checkout::handle_attention),
+            Whim::Reload | Whim::Close => {
+                self.tabs[tab].is_open = false;
+                let keeps_storage = !self.chance.strikes(Fault::StorageLost);
+                let starts = self.chance.within(0, 3) == 0;
+                let delay = if matches!(what, Whim::Reload) { 300 } else { self.chance.within(1_000, 240_000) };
+                self.at(delay, Event::TabOpens { keeps_storage, starts });
+            }
+            Whim::Freeze => self.tabs[tab].is_frozen = true,
+            Whim::Thaw => {
+                self.tabs[tab].is_frozen = false;
+                for event in std::mem::take(&mut self.tabs[tab].missed) {
+                    self.at(0, event);
+                }
+                self.at(1, Event::Customer { tab, what: Whim::Look });
+            }
+            Whim::GoOffline => {
+                self.tabs[tab].is_offline = true;
+                self.command(tab, |machine, now| machine.handle_connection(now, false));
+                if let Some(id) = self.tabs[tab].in_flight {
+                    self.at(10, Event::TabTimeout { asker: (tab, id) });
+                }
+            }
+            Whim::ComeOnline => {
+                self.tabs[tab].is_offline = false;
+                self.command(tab, |machine, now| machine.handle_connection(now, true));
+            }
+        }
+    }
+
+    fn start(&mut self, tab: usize) {
+        let clock = UnixMillis(1_763_812_800_000 + self.now);
+        let fresh = Generator::new(|| clock, Luck(&mut self.chance)).generate(Format::Standard, None).unwrap();
+        self.command(tab, |machine, now| machine.start(now, fresh, None));
+    }
+
+    pub fn tab_timer(&mut self, tab: usize, timer: u64) {
+        if self.tabs[tab].is_frozen {
+            self.tabs[tab].missed.push(Event::TabTimer { tab, timer });
+        } else if self.tabs[tab].timer == timer {
+            self.command(tab, Checkout::handle_wake);
+        }
+    }
+
+    pub fn tab_hears(&mut self, asker: Asker, answer: Answer) {
+        let (tab, id) = asker;
+        if self.tabs[tab].is_frozen {
+            self.tabs[tab].missed.push(Event::TabHears { asker, answer });
+        } else if self.tabs[tab].in_flight == Some(id) {
+            self.tabs[tab].in_flight = None;
+            let answer = if self.tabs[tab].is_offline { Answer::Trouble { retry_after: None } } else { answer };
+            self.command(tab, |machine, now| machine.handle_answer(now, answer));
+        }
+    }
+
+    fn command(&mut self, tab: usize, input: impl FnOnce(&mut Checkout, Now)) {
+        if !self.tabs[tab].is_open {
+            return;
+        }
+        let now = Now { at: Millis(self.now), random: self.chance.word() };
+        input(&mut self.tabs[tab].machine, now);
+        while let Some(output) = self.tabs[tab].machine.poll_output() {
+            match output {
+                Output::Save(saved) => self.seen.storage = Some(saved),
+                Output::Send(request) => self.send(tab, request),
+                Output::Abort => self.tabs[tab].in_flight = None,
+                Output::WakeAt(at) => {
+                    self.tabs[tab].timer += 1;
+                    let timer = self.tabs[tab].timer;
+                    if let Some(at) = at {
+                        self.at(at.since(Millis(self.now)).0, Event::TabTimer { tab, timer });
+                    }
+                }
+                Output::Tell => self.show(tab),
+                Output::Stop(why) => self.seen.breaks(format!("tab {tab} stops: {why:?}")),
+            }
+        }
+    }
+
+    fn send(&mut self, tab: usize, request: Request) {
+        self.note(|| format!("tab {tab} sends {request:?}"));
+        let state = &mut self.tabs[tab];
+        if state.is_offline {
+            self.seen.breaks(format!("tab {tab} asks while offline"));
+            return;
+        }
+        if state.in_flight.is_some() {
+            self.seen.breaks(format!("tab {tab} has two requests in flight"));
+        }
+        if let Request::Create(saved) = &request
+            && self.seen.storage.is_none()
+        {
+            self.seen.breaks(format!("R1: {} is sent before it is saved", saved.order_number));
+        }
+        state.requests += 1;
+        let asker = (tab, state.requests);
+        state.in_flight = Some(asker.1);
+        let limit = match &request {
+            Request::Query { hold: Some(hold), .. } => hold.0 + 5_000,
+            _ => 10_000,
+        };
+        self.at(limit, Event::TabTimeout { asker });
+        if self.chance.strikes(Fault::PageRequestLost) {
+            return;
+        }
+        let mut delay = self.chance.delay();
+        if self.chance.strikes(Fault::PageDelay) {
+            delay += self.chance.within(10_000, 60_000);
+        }
+        if self.chance.strikes(Fault::PageRequestTwice) {
+            let again = delay + self.chance.within(0, 30_000);
+            // The second answer has nobody who waits for it.
+            self.at(again, Event::ProxyHears { asker: (tab, u64::MAX), request: request.clone() });
+        }
+        self.at(delay, Event::ProxyHears { asker, request });
+    }
+
+    /// The tab shows what the machine tells; people act on what they see.
+    fn show(&mut self, tab: usize) {
+        let view = self.tabs[tab].machine.view(Millis(self.now));
+        self.note(|| format!("tab {tab} shows {view:?}"));
+        self.seen.shown(&view, &self.gateway);
+        match &view {
+            View::Pending { order_number, pay_url: Some(_), .. } if self.seen.payers.insert(order_number.clone()) => {
+                self.payer(order_number.clone());
+            }
+            View::Failed { .. } if self.chance.is_cruel && self.chance.within(0, 10) < 7 => {
+                let delay = self.chance.within(500, 20_000);
+                self.at(delay, Event::Customer { tab, what: Whim::Start });
+            }
+            _ => {}
+        }
+        self.tabs[tab].view = view;
+    }
+
+    /// The payer has the pay page: pays (some while the shop is cancelling), declines, or does nothing. Somebody forges.
+    fn payer(&mut self, number: OrderNumber) {
+        let delay = self.chance.within(500, 200_000);
+        let luck = self.chance.within(0, 100);
+        if luck < 82 {
+            self.at(delay, Event::Payer { number: number.clone(), pays: luck < 70 });
+        }
+        if self.chance.strikes(Fault::NotificationForged) {
+            use payby_checkout::order::{GatewayStatus, OrderState};
+            let state = OrderState::reported(GatewayStatus::PaidSuccess, false, None);
+            self.at(delay / 2, Event::Notified { number, state, is_genuine: false });
+        }
+    }
+
+    /// What was kept for a reload; for the checks.
+    pub fn stored(&self) -> Option<&Saved> {
+        self.seen.storage.as_ref()
+    }
+}
