@@ -155,8 +155,7 @@ fn generate_glue(compiled: &Path, folder: &Path) -> Result<()> {
     let module = output.wasm_mut();
     // Exports that the glue does not call would keep their code alive.
     let unused = |name: &str| !glue.contains(&format!("wasm.{name}"));
-    let unused: Vec<_> =
-        module.exports.iter().filter(|export| unused(&export.name)).map(|export| export.id()).collect();
+    let unused: Vec<_> = module.exports.iter().filter(|export| unused(&export.name)).map(walrus::Export::id).collect();
     for export in unused {
         module.exports.delete(export);
     }

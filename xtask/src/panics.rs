@@ -37,7 +37,7 @@ pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
     let named = |is: &dyn Fn(&str) -> bool| -> BTreeSet<FunctionId> {
         let functions = module.funcs.iter().filter(|function| matches!(function.kind, FunctionKind::Local(_)));
         let named = functions.filter(|function| function.name.as_deref().is_some_and(|name| is(&without_hashes(name))));
-        named.map(|function| function.id()).collect()
+        named.map(walrus::Function::id).collect()
     };
     let panics = named(&|name| PANICS.contains(&name));
     ensure!(!panics.is_empty(), "no function that panics was found: have the standard library's names changed?");
@@ -73,7 +73,7 @@ fn makes_messages(name: &str) -> bool {
 #[derive(Default)]
 struct Calls(BTreeSet<FunctionId>);
 
-impl<'i> Visitor<'i> for Calls {
+impl Visitor<'_> for Calls {
     fn visit_call(&mut self, call: &ir::Call) {
         self.0.insert(call.func);
     }
