@@ -158,7 +158,7 @@ impl Shop {
             }
             Event::Answered { number, step, id, outcome } => {
                 if self.answered.insert(id) && !self.is_done && self.current.as_ref() == Some(&number) {
-                    self.heard(&number, step, outcome);
+                    self.heard(&number, step, &outcome);
                 }
             }
             Event::Payer { number, pays } => {
@@ -179,8 +179,8 @@ impl Shop {
         }
     }
 
-    fn heard(&mut self, number: &OrderNumber, step: Step, outcome: Outcome) {
-        let status = match &outcome {
+    fn heard(&mut self, number: &OrderNumber, step: Step, outcome: &Outcome) {
+        let status = match outcome {
             Outcome::Known { state, .. } => state.status(),
             _ => Status::Unknown,
         };

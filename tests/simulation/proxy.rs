@@ -281,11 +281,11 @@ impl World {
             self.answer_with(asker, number);
             self.watch(number);
         }
-        if running.is_watch {
-            if let Some((_, failures)) = self.proxy.watches.get_mut(number) {
-                *failures = if running.went_well { 0 } else { *failures + 1 };
-                self.tick_later(number);
-            }
+        if running.is_watch
+            && let Some((_, failures)) = self.proxy.watches.get_mut(number)
+        {
+            *failures = if running.went_well { 0 } else { *failures + 1 };
+            self.tick_later(number);
         }
         for (errand, asker) in running.waiting {
             self.errand(number, errand, asker);
