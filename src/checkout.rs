@@ -290,6 +290,11 @@ impl Order {
         if snapshot.order_number != self.saved.order_number || !same_amount {
             return false;
         }
+        // An order can fail without the gateway's word only if it never came to be there.
+        let came_to_be = self.state.gateway_status().is_some();
+        if came_to_be && snapshot.status == Status::Failed && snapshot.gateway_status.is_none() {
+            return false;
+        }
         self.state.merge(&state);
         // A proxy that knows the order but not yet its outcome is asked to send the creation again, after its own query.
         self.creation = if self.status() == Status::Unknown { Creation::Due } else { Creation::Known };

@@ -261,7 +261,11 @@ fn r10_an_answer_about_another_order_or_amount_changes_nothing() {
     let other_number = snapshot(FRESH, Some(GatewayStatus::PaidSuccess), 2);
     let mut contradiction = snapshot(NUMBER, Some(GatewayStatus::Created), 2);
     contradiction.status = Status::Paid;
-    for wrong in [other_amount, other_number, contradiction] {
+    // What a proxy says of an order that it never sent on; this one the gateway has had.
+    let never_created = OrderState::given_up(FailureReason::Cancelled);
+    let amount = snapshot(NUMBER, None, 2).amount;
+    let lost = Snapshot::of_state(number(NUMBER), &never_created, amount, Scene::Dynqr, 2);
+    for wrong in [other_amount, other_number, contradiction, lost] {
         let mut checkout = waiting();
         drain(&mut checkout);
         checkout.handle_answer(at(200), Answer::Snapshot(wrong.clone()));
