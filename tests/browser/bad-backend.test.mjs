@@ -35,9 +35,9 @@ const NO_ANSWERS = {
 };
 
 /** A page whose backend is in our hands. */
-async function shop(t) {
+async function shop(t, options) {
   const middleman = await Middleman.start(t);
-  const { purchase, openTab } = await customer(t, { proxy: middleman.url });
+  const { purchase, openTab } = await customer(t, { proxy: middleman.url, ...options });
   return { middleman, purchase, tab: await openTab() };
 }
 
@@ -97,7 +97,7 @@ const LIES = {
   'paid, where PayBy has said nothing': (order) => ({ ...order, ...PAID, gatewayStatus: null }),
   'paid, where PayBy has said a word that nobody knows': (order) => ({ ...order, ...PAID, gatewayStatus: 'PAID' }),
   'failed, where PayBy has said CREATED': (order) => ({ ...order, ...FAILED, gatewayStatus: 'CREATED' }),
-  'failed, where PayBy has said nothing': (order) => ({ ...order, ...FAILED, gatewayStatus: null }),
+  'failed, as never created, where PayBy has had it': (order) => ({ ...order, ...FAILED, gatewayStatus: null }),
   'failed, by another order’s number': (order) => ({ ...order, ...FAILED, orderNumber: '1KANPYXG085GR38E1W8124GKK' }),
 };
 const PAID = { status: 'paid', gatewayStatus: 'PAID_SUCCESS' };
@@ -122,12 +122,21 @@ describe('an answer that contradicts itself or what was asked is not believed (R
     await endsPaid({ tab, purchase });
   });
 
+  it('another amount than the page has shown, in the very first answer: unknown', async (t) => {
+    const { middleman, purchase, tab } = await shop(t, { tellsAmount: true });
+    middleman.next('PUT', lyingAbout(LIES['paid, with another amount']));
+    await tab.begin();
+    await eventually('a question', () => middleman.got('GET').length > 0);
+    await endsPaid({ tab, purchase });
+  });
+
   it('cancelled, in answer to a cancel, where PayBy has said CREATED: cancelled once more', async (t) => {
     const { middleman, purchase, tab } = await shop(t);
     const { orderNumber } = await tab.start();
     middleman.next('POST', (exchange) => {
       const { amount } = purchase;
-      const lie = { orderNumber, ...FAILED, gatewayStatus: 'CREATED', amount: { amount, currency: 'AED' }, version: 9, expiresInMs: 0 };
+      const order = { orderNumber, amount: { amount, currency: 'AED' }, version: 9, expiresInMs: 0 };
+      const lie = { ...order, ...FAILED, gatewayStatus: 'CREATED' };
       exchange.answer(200, JSON_TYPE, JSON.stringify(lie));
     });
     assert.equal((await tab.cancel()).failure.reason, 'cancelled');

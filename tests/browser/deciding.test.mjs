@@ -14,13 +14,18 @@ const placed = ({ path }) => path?.endsWith('placeOrder');
 const cancelled = ({ path, code }) => path?.endsWith('cancelOrder') && code === '0';
 const declined = ({ action }) => action === 'decline';
 
+function expectFailed({ status, failure }, reason) {
+  assert.deepEqual({ status, reason: failure?.reason }, { status: 'failed', reason });
+}
+
 describe('a decision is told as it is', { concurrency: 3 }, () => {
   it('a cancel that wins ends cancelled, and start() makes a new order, after the first has failed', async (t) => {
     const { purchase, openTab } = await customer(t);
     const tab = await openTab();
     const { orderNumber: first } = await tab.start();
-    const { status, orderNumber, failure } = await tab.cancel();
-    assert.deepEqual({ status, orderNumber, reason: failure.reason }, { status: 'failed', orderNumber: first, reason: 'cancelled' });
+    const { orderNumber, ...end } = await tab.cancel();
+    assert.equal(orderNumber, first);
+    expectFailed(end, 'cancelled');
     const { status: again, orderNumber: second } = await tab.start();
     assert.equal(again, 'pending');
     assert.notEqual(second, first);
@@ -50,11 +55,23 @@ describe('a decision is told as it is', { concurrency: 3 }, () => {
     const tab = await openTab();
     const { orderNumber } = await tab.start();
     middleman.next('POST', arrivedBut(reset));
-    const { status, failure } = await tab.cancel();
-    assert.deepEqual({ status, reason: failure.reason }, { status: 'failed', reason: 'cancelled' });
+    expectFailed(await tab.cancel(), 'cancelled');
     const [first, second] = middleman.got('POST');
     assert.ok(second.at - first.at >= 2_950, `cancels are 3 s apart (R9): ${second.at - first.at} ms`);
     await expectOrders(purchase, [[orderNumber, 'FAILURE']]);
+  });
+
+  it('a cancel of an order whose creation never arrived is not told before PayBy has said so (R8)', async (t) => {
+    const middleman = await Middleman.start(t);
+    const { purchase, openTab } = await customer(t, { proxy: middleman.url });
+    const tab = await openTab();
+    middleman.next('PUT', reset);
+    await tab.begin();
+    await eventually('the creation', () => middleman.got('PUT').length > 0);
+    const { orderNumber, ...end } = await tab.cancel();
+    expectFailed(end, 'cancelled');
+    await expectOrders(purchase, [[orderNumber, 'FAILURE']]);
+    assert.deepEqual(middleman.requests.map(({ method }) => method), ['PUT', 'POST', 'PUT', 'POST']);
   });
 
   it('start() while cancelling waits for the end of the old order, and then makes a new one', async (t) => {
@@ -82,14 +99,34 @@ describe('a decision is told as it is', { concurrency: 3 }, () => {
     const tab = await openTab();
     const { orderNumber: first } = await tab.start();
     await decline(first);
-    const { status, failure } = await tab.result();
-    assert.deepEqual({ status, reason: failure.reason }, { status: 'failed', reason: 'declined' });
+    expectFailed(await tab.result(), 'declined');
     const { orderNumber: second } = await tab.start();
     assert.notEqual(second, first);
     await pay(second);
     await tab.expectPaid(second, purchase);
     await expectOrders(purchase, [[first, 'FAILURE'], [second, 'PAID_SUCCESS']]);
     assert.ok(when(await eventsOf(first), declined) < when(await eventsOf(second), placed));
+  });
+
+  it('an order that start() went on with, declined: told, and no other begins by itself', async (t) => {
+    const { purchase, openTab } = await customer(t);
+    const tab = await openTab();
+    const { orderNumber } = await tab.start();
+    await tab.reload();
+    assert.equal((await tab.start()).orderNumber, orderNumber);
+    await decline(orderNumber);
+    expectFailed(await tab.result(), 'declined');
+    await expectOrders(purchase, [[orderNumber, 'FAILURE']]);
+  });
+
+  it('an order that start() went on with, cancelled: told, and no other begins by itself', async (t) => {
+    const { purchase, openTab } = await customer(t);
+    const tab = await openTab();
+    const { orderNumber } = await tab.start();
+    await tab.reload();
+    assert.equal((await tab.start()).orderNumber, orderNumber);
+    assert.equal((await tab.cancel()).failure.reason, 'cancelled');
+    await expectOrders(purchase, [[orderNumber, 'FAILURE']]);
   });
 
   it('after a reload a declined order is still declined, and a paid one still paid', async (t) => {
@@ -113,8 +150,7 @@ describe('a decision is told as it is', { concurrency: 3 }, () => {
     const tab = await openTab();
     const { orderNumber } = await tab.start();
     await letTimePass(61_000);
-    const { status, failure } = await tab.result();
-    assert.deepEqual({ status, reason: failure.reason }, { status: 'failed', reason: 'expired' });
+    expectFailed(await tab.result(), 'expired');
     await expectOrders(purchase, [[orderNumber, 'FAILURE']]);
   });
 });

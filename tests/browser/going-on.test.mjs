@@ -71,6 +71,62 @@ describe('the same order goes on', { concurrency: 3 }, () => {
     await expectOrders(purchase, [[one.orderNumber, 'PAID_SUCCESS']]);
   });
 
+  it('when two tabs start again after a failure: one new order', async (t) => {
+    const { purchase, openTab } = await customer(t);
+    const tabs = [await openTab(), await openTab()];
+    const [{ orderNumber: first }] = await Promise.all(tabs.map((tab) => tab.start()));
+    await tabs[0].cancel();
+    assert.equal((await tabs[1].result()).failure.reason, 'cancelled');
+    const [one, other] = await Promise.all(tabs.map((tab) => tab.start()));
+    assert.notEqual(one.orderNumber, first);
+    assert.equal(one.orderNumber, other.orderNumber);
+    await pay(one.orderNumber);
+    for (const tab of tabs) await tab.expectPaid(one.orderNumber, purchase);
+    await expectOrders(purchase, [[first, 'FAILURE'], [one.orderNumber, 'PAID_SUCCESS']]);
+  });
+
+  it('on another device, which has nothing saved', async (t) => {
+    const { purchase, openTab, anotherDevice } = await customer(t);
+    const tab = await openTab();
+    const { orderNumber } = await tab.start();
+    const elsewhere = await (await anotherDevice()).openTab();
+    assert.equal((await elsewhere.resume()).orderNumber, orderNumber);
+    await pay(orderNumber);
+    for (const one of [tab, elsewhere]) await one.expectPaid(orderNumber, purchase);
+  });
+
+  it('and where a failed order is saved while another device has paid another: start() says paid', async (t) => {
+    const { purchase, openTab, anotherDevice } = await customer(t);
+    const tab = await openTab();
+    const { orderNumber: first } = await tab.start();
+    await tab.cancel();
+    const elsewhere = await (await anotherDevice()).openTab();
+    const { orderNumber: second } = await elsewhere.start();
+    await pay(second);
+    await elsewhere.expectPaid(second, purchase);
+    await tab.reload();
+    assert.equal((await tab.start()).status, 'paid');
+    await tab.expectPaid(second, purchase);
+    await expectOrders(purchase, [[first, 'FAILURE'], [second, 'PAID_SUCCESS']]);
+  });
+
+  it('when a page opens its checkout, disposes of it at once, and opens it again, as some frameworks do', async (t) => {
+    const { purchase, openTab } = await customer(t);
+    const tab = await openTab();
+    await tab.page.evaluate(() => {
+      for (const lasts of [false, true]) {
+        const opened = createCheckout(globalThis.purchase);
+        outcome(opened.start());
+        if (lasts) globalThis.checkout = opened;
+        else opened.dispose();
+      }
+    });
+    const { orderNumber } = await tab.until('pending');
+    await pay(orderNumber);
+    await tab.expectPaid(orderNumber, purchase);
+    await expectOrders(purchase, [[orderNumber, 'PAID_SUCCESS']]);
+  });
+
   it('on a double click: two starts in one page are one', async (t) => {
     const { purchase, openTab } = await customer(t);
     const tab = await openTab();

@@ -17,7 +17,9 @@ async function shop(t, options) {
 
 /** Waits until a question has been in flight for so long that a reason to look at once asks it anew. */
 const inFlightForLong = (middleman) =>
-  eventually('a question in flight for 2 s', () => middleman.got('GET').some(({ at, gone }) => !gone && performance.now() - at > 2_100));
+  eventually('a question in flight for 2 s', () =>
+    middleman.got('GET').some(({ at, gone }) => !gone && performance.now() - at > 2_100),
+  );
 
 describe('a page asks at once when there is a reason to', { concurrency: 4 }, () => {
   it('offline it asks nothing, and back online once, at once', async (t) => {
@@ -58,7 +60,8 @@ describe('a page asks at once when there is a reason to', { concurrency: 4 }, ()
     const { middleman, purchase, tab } = await shop(t);
     middleman.always('GET', async (exchange) => {
       const { body } = await exchange.forward({ ...exchange.headers, prefer: '', 'if-none-match': '' });
-      exchange.answer(200, { 'content-type': 'application/json' }, JSON.stringify({ ...JSON.parse(body), nextPollMs: 600_000 }));
+      const later = { ...JSON.parse(body), nextPollMs: 600_000 };
+      exchange.answer(200, { 'content-type': 'application/json' }, JSON.stringify(later));
     });
     const answered = tab.page.waitForResponse((response) => response.request().method() === 'GET');
     const { orderNumber } = await tab.start();
@@ -140,10 +143,15 @@ describe('a page does without', { concurrency: 4 }, () => {
     await tab.expectPaid(orderNumber, purchase);
   });
 
+  const setClock = (skew) => {
+    const { now } = Date;
+    Date.now = () => now() + skew;
+  };
+
   for (const minutes of [-10, 10]) {
-    it(`the right time, its clock ${minutes} minutes off: the order number has the clock’s time, and nothing else minds`, async (t) => {
+    it(`the right time, its clock ${minutes} minutes off: the order number tells it, nothing else minds`, async (t) => {
       const skew = minutes * 60_000;
-      const init = [(skew) => { const now = Date.now; Date.now = () => now() + skew; }, skew];
+      const init = [setClock, skew];
       const begun = Date.now();
       const { purchase, tab } = await shop(t, { init });
       const { orderNumber, expiresInMs } = await tab.start();
@@ -159,7 +167,7 @@ describe('a page does without', { concurrency: 4 }, () => {
     const { middleman, purchase, tab } = await shop(t);
     middleman.always('GET', withoutPrefer);
     const { orderNumber } = await tab.start();
-    await tab.page.evaluate(() => { const now = Date.now; Date.now = () => now() + 3_600_000; });
+    await tab.page.evaluate(setClock, 3_600_000);
     const asked = middleman.got('GET').length;
     await eventually('two more questions', () => middleman.got('GET').length >= asked + 2);
     await tab.expectOnly('unknown', 'pending');
@@ -168,6 +176,9 @@ describe('a page does without', { concurrency: 4 }, () => {
     assert.deepEqual(middleman.got('POST'), [], 'nothing was cancelled');
   });
 });
+
+/** In the page: what comes of everything that can be waited for. */
+const allWaysToHear = () => Promise.all([checkout.start(), checkout.result, iterated()].map(outcome));
 
 describe('a token that is not accepted', { concurrency: 4 }, () => {
   const rejected = ({ error }) => {
@@ -180,7 +191,7 @@ describe('a token that is not accepted', { concurrency: 4 }, () => {
 
   it('is said by start(), by result and by iterating, and creates nothing', async (t) => {
     const { purchase, tab } = await shop(t, { token: 'A'.repeat(32) });
-    const outcomes = await tab.page.evaluate(() => Promise.all([checkout.start(), checkout.result, iterated()].map(outcome)));
+    const outcomes = await tab.page.evaluate(allWaysToHear);
     outcomes.forEach(rejected);
     await expectOrders(purchase, []);
     tab.expectNoComplaints();
@@ -221,11 +232,18 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
     }
     const { setTimeout, clearTimeout } = window;
     window.setTimeout = (run, ...rest) => {
-      const timer = setTimeout(() => { timers.delete(timer); run(); }, ...rest);
+      const fire = () => {
+        timers.delete(timer);
+        run();
+      };
+      const timer = setTimeout(fire, ...rest);
       timers.add(timer);
       return timer;
     };
-    window.clearTimeout = (timer) => { timers.delete(timer); clearTimeout(timer); };
+    window.clearTimeout = (timer) => {
+      timers.delete(timer);
+      clearTimeout(timer);
+    };
     globalThis.countFromHere = () => (listeners.clear(), timers.clear());
     globalThis.holds = () => ({ listeners: [...listeners.values()].sort(), timers: timers.size });
   };
@@ -261,7 +279,8 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
     await expectQuiet({ tab, middleman });
   });
 
-  for (const [name, letGo] of Object.entries({ 'dispose()': () => checkout.dispose(), 'its AbortSignal': () => aborter.abort() })) {
+  const WAYS = { 'dispose()': () => checkout.dispose(), 'its AbortSignal': () => aborter.abort() };
+  for (const [name, letGo] of Object.entries(WAYS)) {
     it(`by ${name}: the question in flight is aborted, and the order goes on without it`, async (t) => {
       const { middleman, purchase, tab } = await countedShop(t);
       const { orderNumber } = await tab.start();
@@ -272,7 +291,7 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
       await tab.page.evaluate(letGo);
       await eventually('the end of the question', () => question.gone);
       await expectQuiet({ tab, middleman });
-      const outcomes = await tab.page.evaluate(() => Promise.all([checkout.start(), checkout.result, iterated()].map(outcome)));
+      const outcomes = await tab.page.evaluate(allWaysToHear);
       assert.deepEqual(outcomes.map(({ error }) => error?.code), ['aborted', 'aborted', 'aborted']);
       await tab.reload();
       assert.equal((await tab.resume()).orderNumber, orderNumber);
@@ -281,7 +300,7 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
     });
   }
 
-  it('by dispose() while the creation is in flight: the creation is aborted, and the order, if there is one, is found again', async (t) => {
+  it('by dispose() while the creation is in flight: that is aborted, and the order is found again', async (t) => {
     const { middleman, purchase, tab } = await countedShop(t);
     middleman.next('PUT', async (exchange) => void (await exchange.forward()));
     await tab.begin();
@@ -311,6 +330,23 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
     await pay(orderNumber);
     await tab.expectPaid(orderNumber, purchase);
     await expectQuiet({ tab, middleman });
+  });
+
+  it('by a start() that refuses its argument', async (t) => {
+    const { middleman, tab } = await countedShop(t);
+    const { error } = await tab.page.evaluate(() => outcome(checkout.start({ scene: 'CASH' })));
+    assert.equal(error.code, 'invalid_argument');
+    await expectQuiet({ tab, middleman });
+  });
+
+  it('by dispose() in a listener, before anything was sent', async (t) => {
+    const { middleman, tab } = await countedShop(t);
+    await tab.page.evaluate(() => {
+      checkout.subscribe(() => checkout.dispose());
+      outcome(checkout.start());
+    });
+    await expectQuiet({ tab, middleman });
+    assert.deepEqual(middleman.requests, []);
   });
 
   it('by an error', async (t) => {

@@ -82,7 +82,7 @@ describe('the proxy is killed while a page watches', { concurrency: 3 }, () => {
     await expectOrders(purchase, [[orderNumber, 'PAID_SUCCESS']]);
   });
 
-  it('and the payment is made while it is down: the page never says what it does not know, and then that it is paid', async (t) => {
+  it('and the payment is made while it is down: the page says so once it is known, and nothing before', async (t) => {
     const { proxy, purchase, tab, orderNumber, failed } = await paying(t);
     await proxy.kill();
     await pay(orderNumber);

@@ -25,4 +25,4 @@ async function iterated() {
   return all;
 }
 
-Object.assign(globalThis, { aborter, checkout, iterated, outcome, seen });
+Object.assign(globalThis, { aborter, checkout, createCheckout, iterated, outcome, seen });

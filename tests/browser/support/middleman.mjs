@@ -6,12 +6,16 @@ import { createServer, request as httpRequest } from 'node:http';
 import { PROXY_URL } from './world.mjs';
 
 export class Middleman {
-  /** Every request but preflights, in order: `{ at, method, path, headers, body, gone }`; `at` in ms, `gone` once its asker was. */
+  /**
+   * Every request but preflights, in order: `{ at, method, path, headers, body, gone }`; `at` in milliseconds, `gone` once
+   * its asker went away without an answer.
+   */
   requests = [];
   url;
   #rules = [];
   #server;
   #proxy;
+  #swallowed = { what: '', at: 0 };
 
   static async start(t, proxy = PROXY_URL) {
     const middleman = new Middleman();
@@ -47,11 +51,15 @@ export class Middleman {
   }
 
   async #serve(request, response) {
-    // A browser sends a request again by itself when a connection that it had used before breaks.
     response.shouldKeepAlive = false;
+    // What a reset connection has swallowed the browser may send again by itself, at once. The package never does so soon.
+    const what = `${request.method} ${request.url}`;
+    const isAgain = what === this.#swallowed.what && performance.now() - this.#swallowed.at < 700;
+    if (isAgain) return request.socket.resetAndDestroy();
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
-    const exchange = new Exchange(this.#proxy, request, response, Buffer.concat(chunks));
+    const swallow = () => (this.#swallowed = { what, at: performance.now() });
+    const exchange = new Exchange(this.#proxy, request, response, Buffer.concat(chunks), swallow);
     if (request.method === 'OPTIONS') return passOn(exchange);
     const { method, url: path, headers } = request;
     const noted = { at: performance.now(), method, path, headers, body: exchange.body.toString(), gone: false };
@@ -67,11 +75,13 @@ class Exchange {
   #proxy;
   #request;
   #response;
+  #swallow;
 
-  constructor(proxy, request, response, body) {
+  constructor(proxy, request, response, body, swallow) {
     this.#proxy = proxy;
     this.#request = request;
     this.#response = response;
+    this.#swallow = swallow;
     this.body = body;
   }
 
@@ -106,18 +116,22 @@ class Exchange {
 
   /** Answers, with what a page of another origin needs to read it. */
   answer(status, headers, body) {
-    const cors = { 'access-control-allow-origin': this.#request.headers.origin, 'access-control-expose-headers': 'retry-after' };
-    this.#response.writeHead(status, { ...cors, ...headers }).end(body);
+    this.#response.writeHead(status, { ...this.#cors, ...headers }).end(body);
+  }
+
+  get #cors() {
+    const { origin } = this.#request.headers;
+    return { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'retry-after' };
   }
 
   /** Announces more than it sends, and hangs up. */
   breakOff(headers, body) {
-    const cors = { 'access-control-allow-origin': this.#request.headers.origin };
-    this.#response.writeHead(200, { ...cors, ...headers, 'content-length': Buffer.byteLength(body) + 100 });
+    this.#response.writeHead(200, { ...this.#cors, ...headers, 'content-length': Buffer.byteLength(body) + 100 });
     this.#response.write(body, () => this.reset());
   }
 
   reset() {
+    this.#swallow();
     this.#request.socket.resetAndDestroy();
   }
 }
@@ -128,9 +142,12 @@ function deferred() {
   return { promise, resolve };
 }
 
-/** Headers about one connection, not about the answer. */
-const without = (headers, ...names) =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !['connection', 'transfer-encoding', ...names].includes(name)));
+/** Headers without these, and without those that are about one connection. */
+function without(headers, ...names) {
+  const left = { ...headers };
+  for (const name of ['connection', 'transfer-encoding', ...names]) delete left[name];
+  return left;
+}
 
 const passBack = (exchange, { status, headers, body }) => exchange.answer(status, without(headers), body);
 
