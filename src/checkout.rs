@@ -563,7 +563,7 @@ impl Checkout {
             let law = schedule::pause(now.at.since(order.since), now.random);
             self.not_before = match request {
                 // Nobody pays sooner.
-                Request::Create(sent) if *sent == order.saved => now.at.max(order.since.plus(schedule::FIRST)),
+                Request::Create(sent) if *sent == order.saved => now.at.plus(schedule::FIRST),
                 // The law spaces held questions by their beginnings: at once, while the hold is longer than the pause.
                 Request::Query { hold: Some(_), .. } if now.at.since(sent_at).0 >= HOLD.0 / 2 => {
                     now.at.max(sent_at.plus(law))

@@ -100,7 +100,7 @@ fn the_first_question_about_a_new_order_waits_as_nobody_pays_sooner() {
     let mut checkout = started();
     drain(&mut checkout);
     checkout.handle_answer(at(100), pending(1));
-    assert_eq!(next_sent(&mut checkout), (query(Some(1), Some(HOLD)), schedule::FIRST));
+    assert_eq!(next_sent(&mut checkout), (query(Some(1), Some(HOLD)), Millis(100).plus(schedule::FIRST)));
 }
 
 #[test]
