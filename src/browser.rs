@@ -21,6 +21,6 @@ mod shell;
 #[cfg(feature = "wasm-checkout")]
 mod view;
 
-/// Half the code of the standard library's allocator, for a page that makes small things.
+/// 2 KB (brotli) less than the standard library's allocator, for a page that makes small things.
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

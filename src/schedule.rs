@@ -8,8 +8,7 @@ pub const FIRST: Millis = Millis(2_600);
 /// The law's starting interval.
 const BASE: u64 = 1_800;
 
-/// The law's longest interval. (Twice as long as it takes a person to look again: orders that nobody pays are most of what is
-/// asked, and `cargo xtask bench watch` says what it saves.)
+/// The law's longest interval. Most questions are about orders that nobody pays: `cargo xtask bench watch` counts them.
 const CAP: u64 = 600_000;
 
 /// How far jitter moves an interval, in percent either way.

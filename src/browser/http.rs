@@ -1,8 +1,8 @@
 //! The machine's requests as arguments for `fetch`, and what comes back as its answers. What cannot be read is trouble,
 //! never an outcome.
 //!
-//! The call to `fetch` itself is a few lines of TypeScript that [`Http`] is given: a promise's chain costs a page a
-//! tenth of what it costs here.
+//! The call to `fetch` itself is a few lines of TypeScript that [`Http`] is given: there a chain of promises is a word of the
+//! language, here an executor, a queue and closures would come along.
 
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::prelude::*;
