@@ -1,4 +1,4 @@
-//! What must always hold. The names are those of the invariants in the documentation of the rules.
+//! What must always hold, by the names that `docs/rules.md` gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::process::{PARTS, cargo, cargo_build, count_passed, root, seconds, step};
-use crate::{browser, demo, package, tools, wasm_test_runner};
+use crate::{browser, build, demo, package, tools, wasm_test_runner};
 
 /// The steps, in their order.
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,6 +85,8 @@ fn wasm() -> Result<usize> {
 
 /// The shop's own tests, then the whole demo: its browser check and the search for secrets.
 fn demo() -> Result<usize> {
+    // The shop's server serves the package; without it, its tests would be skipped.
+    build::make()?;
     let shop =
         step("the shop's tests", || count_passed(node_tests(&["tests/demo/shop.test.mjs"]).current_dir(root())))?;
     demo::demo(demo::Options { check: true, verbose: false, keep: false })?;
