@@ -1,12 +1,14 @@
-//! The checkout machine: what to ask next about one purchase, and what is safe to do.
+//! The checkout of one purchase, as a page has it: which order it is about, and when to ask.
 //!
-//! It holds no clock, timer, socket, storage or random source. Whoever runs it gives it commands, answers and the time,
-//! and then drains what it wants done. The rules R1 to R12 that the code names stand in `docs/rules.md`.
+//! What may be sent about that order is the [`hop`](crate::hop)'s to say. Like it, this holds no clock, timer, socket, storage or
+//! random source: whoever runs it gives it commands, answers and the time, and then drains what it wants done. The rules R1
+//! to R12 that the code names stand in `docs/rules.md`.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hop::{Attempt, Errand, Outcome, Policy, Round, Standing, Step, Trouble};
 use crate::money::Money;
 use crate::order::{Failure, OrderState, Status};
 use crate::order_number::OrderNumber;
@@ -14,17 +16,14 @@ use crate::protocol::{Scene, Snapshot};
 use crate::schedule;
 use crate::time::Millis;
 
-/// How long a creation may stay unknown before the order is given up (R6).
-const CREATE_DEADLINE: Millis = Millis::from_secs(60);
-
 /// How long a backend is asked to hold a question (`Prefer: wait`).
 pub const HOLD: Millis = Millis::from_secs(25);
 
+/// How far apart the questions of a hidden page are: browsers let the timers of one go off once a minute.
+const HIDDEN_SPACING: Millis = Millis::from_secs(60);
+
 /// How long a question is in flight before a reason to look at once asks it anew.
 const ATTENTION_SPACING: Millis = Millis::from_secs(2);
-
-/// How far apart cancels are (R9), in milliseconds.
-const CANCEL_SPACING: (u64, u64) = (3_000, 10_000);
 
 /// The moment of an input: a monotonic time, and randomness for jitter, uniform over all of `u32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +34,8 @@ pub struct Now {
     pub random: u32,
 }
 
-/// What survives a reload: enough to go on with the same number (R1, R12).
+/// What survives a reload: enough to go on with the same number (R1, R12). Whether the order was sent is then unknown, so that
+/// it is asked about first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
@@ -43,6 +43,34 @@ pub struct Saved {
     pub order_number: OrderNumber,
     /// The parameter that it was sent with.
     pub scene: Option<Scene>,
+    /// Whether it was given up.
+    pub cancel_wanted: bool,
+}
+
+impl Saved {
+    /// As a line of text: the format's version, the number, the scene or `-`, and a word for what was wanted.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("1 ");
+        text.push_str(self.order_number.as_str());
+        text.push(' ');
+        text.push_str(self.scene.map_or("-", Scene::as_str));
+        text.push_str(if self.cancel_wanted { " cancel" } else { " pay" });
+        text
+    }
+
+    /// What [`Saved::to_text`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (version, number) = (words.next()?, words.next()?);
+        let (scene, wanted, rest) = (words.next()?, words.next()?, words.next());
+        let cancel_wanted = wanted == "cancel";
+        let is_ours = version == "1" && (cancel_wanted || wanted == "pay") && rest.is_none();
+        let scene = if scene == "-" { None } else { Some(Scene::from_name(scene)?) };
+        let order_number = number.parse().ok()?;
+        is_ours.then_some(Self { order_number, scene, cancel_wanted })
+    }
 }
 
 /// A request to the backend proxy. At most one is in flight.
@@ -98,10 +126,23 @@ pub enum Output {
     Abort,
     /// Call [`Checkout::handle_wake`] at this time. Replaces every earlier one; `None`: not at all.
     WakeAt(Option<Millis>),
-    /// [`Checkout::view`] has changed, or a command has come to its end.
-    Tell,
+    /// Show this: the view has changed, or a command has come to its end.
+    Tell(View),
+    /// A person should know; the machine goes on.
+    Alert(Alert),
     /// The machine cannot go on: the token or the request is not accepted. A new command tries again.
     Stop(Stop),
+}
+
+/// What a person should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// Nothing certain can be learnt: three requests in a row have failed, or all for ten seconds (R9).
+    Failing,
+    /// An answer named another order, amount or currency, or contradicted itself. It was not believed (R10).
+    Mismatch,
+    /// The gateway has said both "paid" and "failed".
+    Conflict,
 }
 
 /// Why the machine cannot go on. The order's outcome is as [`Checkout::view`] says, perhaps unknown.
@@ -196,7 +237,8 @@ pub enum View {
 ///         Output::Send(request) => checkout.handle_answer(now, backend(&request)),
 ///         Output::Abort => println!("drop the request in flight"),
 ///         Output::WakeAt(at) => println!("set the one timer to {at:?}"),
-///         Output::Tell => println!("show {:?}", checkout.view(now.at)),
+///         Output::Tell(view) => println!("show {view:?}"),
+///         Output::Alert(alert) => println!("tell a person: {alert:?}"),
 ///         Output::Stop(why) => println!("report {why:?}"),
 ///     }
 /// }
@@ -204,29 +246,47 @@ pub enum View {
 /// # Ok::<(), payby_checkout::order_number::OrderNumberError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Checkout {
+    policy: Policy,
     phase: Phase,
     /// What the purchase costs, if the caller knows.
     amount: Option<Money>,
     /// From before a reload, until a command takes it up.
     saved: Option<Saved>,
-    in_flight: Option<(Request, Millis)>,
-    /// Failures in a row.
-    failures: u32,
+    in_flight: Option<InFlight>,
+    trouble: Trouble,
     /// No request before this time, unless there is a reason to look at once.
     not_before: Millis,
-    /// No request before this time, whatever the reason: what a backend asked for, or R9.
+    /// No request before this time, whatever the reason: the backend asked for it.
     not_sooner: Millis,
     /// While this is so, nothing is asked.
     is_offline: bool,
+    is_hidden: bool,
+    /// Another tab asks for this one.
+    follows: bool,
+    /// Another tab was told the end; this one asks for itself before it shows it (R11).
+    is_to_confirm: bool,
     halted: bool,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Clone, Debug)]
+struct InFlight {
+    request: Request,
+    sent_at: Millis,
+    /// What the hop noted of it; none for [`Request::Find`].
+    attempt: Option<(Step, Attempt)>,
+}
+
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a page has one, and nearly always it is live")]
 enum Phase {
     Idle,
-    Finding,
+    Finding {
+        /// The customer gave up before the order was found.
+        cancel_wanted: bool,
+    },
     Live(Order),
 }
 
@@ -234,86 +294,60 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct Order {
     saved: Saved,
-    creation: Creation,
-    goal: Goal,
-    state: OrderState,
+    standing: Standing,
+    round: Round,
     told: Option<Told>,
-    since: Millis,
     /// The number to start with, should this order turn out failed (R4).
     successor: Option<Saved>,
 }
 
-/// Whether the backend has the order.
+/// What the newest believed answer said that the hop does not care about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Creation {
-    /// To be sent, for the first time or again.
-    Due,
-    /// Sent; whether it arrived is unknown.
-    Unknown,
-    /// The gateway has it.
-    Known,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
-    Pay,
-    Cancel,
-}
-
-/// What the last believed answer said, beside the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     amount: Money,
     scene: Scene,
-    pay_url: Option<String>,
     version: u64,
-    expires_at: Millis,
     next_poll: Option<Millis>,
 }
 
 impl Order {
-    fn new(saved: Saved, creation: Creation, since: Millis) -> Self {
-        let state = OrderState::default();
-        Self { saved, creation, goal: Goal::Pay, state, told: None, since, successor: None }
+    /// `is_sent`: it may have been.
+    fn new(saved: Saved, is_sent: bool, now: Millis) -> Self {
+        let mut standing = Standing::new(now, Millis(u64::MAX));
+        standing.create_unknown_at = is_sent.then_some(now);
+        standing.cancel_wanted = saved.cancel_wanted;
+        Self { saved, standing, round: Round::new(Errand::Create), told: None, successor: None }
     }
 
     fn status(&self) -> Status {
-        self.state.status()
+        self.standing.status()
     }
 
-    /// Takes in a snapshot if it is believable (R10) and answers whether it was. Without an expected amount, the first one
-    /// that was told is.
-    fn believe(&mut self, now: Millis, snapshot: &Snapshot, expected: Option<Money>) -> bool {
-        let Some(state) = snapshot.state() else { return false };
-        let expected = expected.or(self.told.as_ref().map(|told| told.amount));
-        let same_amount = expected.is_none_or(|amount| amount == snapshot.amount);
-        if snapshot.order_number != self.saved.order_number || !same_amount {
-            return false;
-        }
+    /// What a snapshot says of this order, if it is believable (R10). Without an expected amount, the first one that was told
+    /// is.
+    fn read(&self, snapshot: &Snapshot, expected: Option<Money>) -> Option<OrderState> {
+        let state = snapshot.state()?;
+        let expected = expected.or(self.told.map(|told| told.amount));
+        let is_ours = snapshot.order_number == self.saved.order_number;
+        let is_same_amount = expected.is_none_or(|amount| amount == snapshot.amount);
         // An order can fail without the gateway's word only if it never came to be there.
-        let came_to_be = self.state.gateway_status().is_some();
-        if came_to_be && snapshot.status == Status::Failed && snapshot.gateway_status.is_none() {
-            return false;
-        }
-        self.state.merge(&state);
-        // A proxy that knows the order but not yet its outcome is asked to send the creation again, after its own query.
-        self.creation = if self.status() == Status::Unknown { Creation::Due } else { Creation::Known };
-        // `start` was given a number in case this order had failed by then. It is live, so that `start` is done.
-        if self.status() == Status::Pending && self.goal == Goal::Pay {
-            self.successor = None;
-        }
+        let came_to_be = self.standing.state.gateway_status().is_some();
+        let is_lost = came_to_be && state.status() == Status::Failed && snapshot.gateway_status.is_none();
+        (is_ours && is_same_amount && !is_lost).then_some(state)
+    }
+
+    /// Takes in the rest of a snapshot that is believed.
+    fn note(&mut self, now: Millis, snapshot: &Snapshot) {
         // Answers can overtake each other; of two, the higher version is the newer.
-        if self.told.as_ref().is_none_or(|told| told.version <= snapshot.version) {
+        if self.told.is_none_or(|told| told.version <= snapshot.version) {
+            self.standing.expires_at = now.plus(snapshot.expires_in_ms);
             self.told = Some(Told {
                 amount: snapshot.amount,
                 scene: snapshot.scene,
-                pay_url: snapshot.pay_url.clone(),
                 version: snapshot.version,
-                expires_at: now.plus(snapshot.expires_in_ms),
                 next_poll: snapshot.next_poll_ms,
             });
         }
-        true
     }
 }
 
@@ -322,14 +356,18 @@ impl Checkout {
     #[must_use]
     pub fn new(saved: Option<Saved>) -> Self {
         Self {
+            policy: Policy::TO_PROXY,
             phase: Phase::Idle,
             amount: None,
             saved,
             in_flight: None,
-            failures: 0,
+            trouble: Trouble::default(),
             not_before: Millis(0),
             not_sooner: Millis(0),
             is_offline: false,
+            is_hidden: false,
+            follows: false,
+            is_to_confirm: false,
             halted: false,
             outputs: VecDeque::new(),
         }
@@ -343,24 +381,30 @@ impl Checkout {
         self
     }
 
+    /// What has been kept meanwhile, by another tab. To be given before a command; it counts while no order is known.
+    pub fn restore(&mut self, saved: Option<Saved>) {
+        if matches!(self.phase, Phase::Idle) {
+            self.saved = saved.or(self.saved.take());
+        }
+    }
+
     /// The customer wants to pay. `fresh` is used only if a new order is allowed: none is known, or the known one has
     /// failed (R4). Otherwise the known order goes on: nothing reopens one that is paid (R5).
     pub fn start(&mut self, now: Now, fresh: OrderNumber, scene: Option<Scene>) {
-        let fresh = Saved { order_number: fresh, scene };
+        let fresh = Saved { order_number: fresh, scene, cancel_wanted: false };
         match &mut self.phase {
             Phase::Live(order) if !order.status().is_terminal() => {
-                if order.goal == Goal::Cancel {
+                if order.standing.cancel_wanted {
                     order.successor = Some(fresh);
                 }
             }
             Phase::Live(order) if order.status() == Status::Failed => self.begin(now, fresh),
             Phase::Live(_) => {}
-            Phase::Idle | Phase::Finding => match self.saved.take() {
+            Phase::Idle | Phase::Finding { .. } => match self.saved.take() {
                 Some(saved) => {
-                    self.take_up(now, saved);
-                    if let Phase::Live(order) = &mut self.phase {
-                        order.successor = Some(fresh);
-                    }
+                    let mut order = Order::new(saved, true, now.at);
+                    order.successor = Some(fresh);
+                    self.take_up(now, order);
                 }
                 None => self.begin(now, fresh),
             },
@@ -372,19 +416,40 @@ impl Checkout {
     pub fn resume(&mut self, now: Now) {
         if matches!(self.phase, Phase::Idle) {
             match self.saved.take() {
-                Some(saved) => self.take_up(now, saved),
-                None => self.phase = Phase::Finding,
+                Some(saved) => self.take_up(now, Order::new(saved, true, now.at)),
+                None => self.phase = Phase::Finding { cancel_wanted: false },
             }
+        }
+        self.go_on(now);
+    }
+
+    /// The customer tries the same order again: it is asked about and, if it is open, sent again under its number (R3). Once it
+    /// is decided, nothing is sent; a new one is [`Checkout::start`]'s to make.
+    pub fn retry(&mut self, now: Now) {
+        self.resume(now);
+        if let Phase::Live(order) = &mut self.phase
+            && !order.standing.cancel_wanted
+            && !matches!(self.in_flight, Some(InFlight { request: Request::Create(_), .. }))
+        {
+            order.round = Round::new(Errand::Retry);
+            self.drop_question();
         }
         self.go_on(now);
     }
 
     /// The customer gives up (R7). If the payment wins the race, the order is paid.
     pub fn cancel(&mut self, now: Now) {
-        if let Phase::Live(order) = &mut self.phase {
-            order.successor = None;
+        if let (Phase::Idle, Some(saved)) = (&self.phase, self.saved.take()) {
+            self.take_up(now, Order::new(saved, true, now.at));
         }
-        self.give_up(now);
+        match &mut self.phase {
+            Phase::Idle => self.tell(now),
+            Phase::Finding { cancel_wanted } => *cancel_wanted = true,
+            Phase::Live(order) => {
+                order.successor = None;
+                self.give_up(now);
+            }
+        }
         self.go_on(now);
     }
 
@@ -393,17 +458,24 @@ impl Checkout {
         self.advance(now);
     }
 
-    /// There is a reason to look at once: the page became visible, or was shown from the back/forward cache. A question
-    /// that has been in flight for a while is asked anew: its connection may have died while the page slept.
+    /// There is a reason to look at once: the page is shown from the back/forward cache, or got the focus. A question that has
+    /// been in flight for a while is asked anew: its connection may have died while the page slept.
     pub fn handle_attention(&mut self, now: Now) {
-        if let Some((Request::Query { .. } | Request::Find, sent_at)) = self.in_flight
-            && now.at.since(sent_at) >= ATTENTION_SPACING
-        {
-            self.in_flight = None;
-            self.outputs.push_back(Output::Abort);
+        let is_old = |in_flight: &InFlight| now.at.since(in_flight.sent_at) >= ATTENTION_SPACING;
+        if self.in_flight.as_ref().is_some_and(is_old) {
+            self.drop_question();
         }
-        self.not_before = self.not_before.min(now.at).max(self.not_sooner);
+        self.not_before = self.not_before.min(now.at);
         self.advance(now);
+    }
+
+    /// The page was hidden, where it asks no more often than its browser would let it, or became visible, which is a reason to
+    /// look at once.
+    pub fn handle_visibility(&mut self, now: Now, is_visible: bool) {
+        self.is_hidden = !is_visible;
+        if is_visible {
+            self.handle_attention(now);
+        }
     }
 
     /// The page went offline, where nothing is asked, or came back online, which is a reason to look at once.
@@ -416,52 +488,106 @@ impl Checkout {
         }
     }
 
+    /// Another tab asks about this purchase from now on, and tells; or this one asks for all. A machine leads until it is told
+    /// otherwise.
+    pub fn handle_lead(&mut self, now: Now, leads: bool) {
+        if self.follows != leads {
+            return;
+        }
+        self.follows = !leads;
+        if leads {
+            self.handle_attention(now);
+        } else {
+            self.drop_question();
+            self.advance(now);
+        }
+    }
+
+    /// What another tab was told. An open order is taken from it; an end is not believed (R11), but is a reason to ask.
+    pub fn handle_hearsay(&mut self, now: Now, snapshot: &Snapshot) {
+        let Phase::Live(order) = &mut self.phase else { return };
+        let is_ours = order.saved.order_number == snapshot.order_number;
+        let is_over = order.status().is_terminal();
+        if !self.follows || is_ours && is_over || order.status() == Status::Paid {
+            return;
+        }
+        let before = self.view(now.at);
+        let Phase::Live(order) = &mut self.phase else { return };
+        if is_over {
+            // The other tab has begun another order; it is asked about like one from before a reload.
+            let (order_number, scene) = (snapshot.order_number.clone(), Some(snapshot.scene));
+            let saved = Saved { order_number, scene, cancel_wanted: false };
+            self.take_up(now, Order::new(saved, true, now.at));
+            self.is_to_confirm = true;
+        } else if !snapshot.status.is_terminal()
+            && let Some(state) = order.read(snapshot, self.amount)
+        {
+            order.standing.learn(&state, snapshot.pay_url.clone());
+            order.note(now.at, snapshot);
+        } else if !self.is_to_confirm {
+            self.is_to_confirm = true;
+            self.not_before = now.at;
+        }
+        self.tell_change(now, &before);
+        self.advance(now);
+    }
+
     /// What came of the request in flight.
     pub fn handle_answer(&mut self, now: Now, answer: Answer) {
-        let Some((request, sent_at)) = self.in_flight.take() else { return };
-        self.not_before = now.at;
+        let Some(InFlight { request, sent_at, attempt }) = self.in_flight.take() else { return };
         let before = self.view(now.at);
-        let believed = match (&mut self.phase, answer) {
-            (Phase::Finding, Answer::Found(Some(snapshot))) => self.adopt(now, &snapshot),
+        let mut retry_after = None;
+        let adopted = match (&self.phase, &request, &answer) {
+            (Phase::Finding { .. }, _, Answer::Found(Some(snapshot))) => Some(self.adopt(now, snapshot)),
+            (Phase::Live(_), Request::Create(_), Answer::Elsewhere(snapshot)) => Some(self.adopt(now, snapshot)),
+            _ => None,
+        };
+        let outcome = match (&mut self.phase, answer) {
+            _ if adopted == Some(true) => None,
             // A backend of the merchant's own need not know this call.
-            (Phase::Finding, Answer::Found(None) | Answer::Missing) => {
+            (Phase::Finding { .. }, Answer::Found(None) | Answer::Missing) => {
                 self.phase = Phase::Idle;
-                self.outputs.push_back(Output::Tell);
-                true
+                return self.tell(now);
             }
-            (Phase::Live(order), Answer::Snapshot(snapshot)) => order.believe(now.at, &snapshot, self.amount),
-            (Phase::Live(_), Answer::Elsewhere(snapshot)) if matches!(request, Request::Create(_)) => {
-                self.adopt(now, &snapshot)
+            (Phase::Live(order), Answer::Snapshot(snapshot)) => order.read(&snapshot, self.amount).map_or_else(
+                || {
+                    self.outputs.push_back(Output::Alert(Alert::Mismatch));
+                    Some(Outcome::Unknown)
+                },
+                |state| {
+                    order.note(now.at, &snapshot);
+                    Some(Outcome::Known { state, pay_url: snapshot.pay_url })
+                },
+            ),
+            (Phase::Live(order), Answer::NotModified) if order.told.is_some() => {
+                Some(Outcome::Known { state: OrderState::default(), pay_url: None })
             }
-            (Phase::Live(_), Answer::NotModified) if matches!(request, Request::Query { .. }) => true,
-            (Phase::Live(order), Answer::Missing)
-                if !matches!(request, Request::Create(_)) && order.creation == Creation::Unknown =>
-            {
-                // R8: not final; the same create under the same number settles it.
-                order.creation = Creation::Due;
-                true
+            // R8: not final; the same create under the same number settles it.
+            (Phase::Live(order), Answer::Missing) if order.told.is_none() && !matches!(request, Request::Create(_)) => {
+                Some(Outcome::Missing)
             }
             (_, Answer::Missing) => return self.halt(Stop::TokenRejected),
             (_, Answer::Refused(refusal)) => return self.halt(Stop::Refused(refusal)),
-            (_, Answer::Trouble { retry_after }) => {
-                self.failures += 1;
-                self.not_before = now.at.plus(schedule::back_off(self.failures, retry_after, now.random));
-                self.not_sooner = now.at.plus(retry_after.unwrap_or_default());
-                self.space_cancels(now, &request);
-                self.advance(now);
-                return;
+            (_, Answer::Trouble { retry_after: asked }) => {
+                retry_after = asked;
+                Some(Outcome::Unknown)
             }
-            // An answer of another shape than the question allows, or about another order or amount (R10).
-            _ => false,
+            // An answer of another shape than the question allows.
+            _ => Some(Outcome::Unknown),
         };
-        if !believed {
-            self.in_flight = Some((request, sent_at));
-            return self.handle_answer(now, Answer::Trouble { retry_after: None });
+        self.not_sooner = now.at.plus(retry_after.unwrap_or_default());
+        let is_trouble = outcome == Some(Outcome::Unknown);
+        if let (Phase::Live(order), Some(outcome), Some((step, attempt))) = (&mut self.phase, outcome, attempt) {
+            let heard = order.standing.finish(attempt, outcome);
+            order.round.note(step, heard);
+            // `start` was given a number in case this order had failed by then. It is live, so that `start` is done.
+            if order.status() == Status::Pending && !order.standing.cancel_wanted {
+                order.successor = None;
+            }
         }
-        self.pace(now, &request, sent_at);
-        if self.view(now.at) != before {
-            self.outputs.push_back(Output::Tell);
-        }
+        self.is_to_confirm &= is_trouble;
+        self.pace(now, &request, sent_at, is_trouble, retry_after);
+        self.tell_change(now, &before);
         self.advance(now);
     }
 
@@ -475,16 +601,16 @@ impl Checkout {
     pub fn view(&self, now: Millis) -> View {
         let Phase::Live(order) = &self.phase else { return View::Idle };
         let order_number = order.saved.order_number.clone();
-        let Some(told) = &order.told else { return View::Unknown { order_number } };
+        let Some(told) = order.told else { return View::Unknown { order_number } };
         let amount = told.amount;
-        match (order.status(), order.state.failure()) {
+        match (order.status(), order.standing.state.failure()) {
             (Status::Pending, _) => View::Pending {
                 order_number,
                 amount,
                 scene: told.scene,
-                pay_url: told.pay_url.clone(),
-                expires_in_ms: told.expires_at.since(now),
-                cancelling: order.goal == Goal::Cancel,
+                pay_url: order.standing.pay_url.clone(),
+                expires_in_ms: order.standing.expires_at.since(now),
+                cancelling: order.standing.cancel_wanted,
             },
             (Status::Paid, _) => View::Paid { order_number, amount },
             (Status::Failed, Some(failure)) => View::Failed { order_number, amount, failure },
@@ -493,47 +619,74 @@ impl Checkout {
         }
     }
 
+    fn tell(&mut self, now: Now) {
+        let view = self.view(now.at);
+        self.outputs.push_back(Output::Tell(view));
+    }
+
+    fn tell_change(&mut self, now: Now, before: &View) {
+        let view = self.view(now.at);
+        if view != *before {
+            if matches!(view, View::Conflict { .. }) {
+                self.outputs.push_back(Output::Alert(Alert::Conflict));
+            }
+            self.outputs.push_back(Output::Tell(view));
+        }
+    }
+
     /// Begins an order under a new number. It is saved before anything is sent (R1).
     fn begin(&mut self, now: Now, fresh: Saved) {
         self.outputs.push_back(Output::Save(fresh.clone()));
-        self.phase = Phase::Live(Order::new(fresh, Creation::Due, now.at));
-        self.outputs.push_back(Output::Tell);
+        self.take_up(now, Order::new(fresh, false, now.at));
+        self.not_before = now.at;
     }
 
-    /// Goes on with a number that may or may not have been sent: query first (R2).
-    fn take_up(&mut self, now: Now, saved: Saved) {
-        self.phase = Phase::Live(Order::new(saved, Creation::Unknown, now.at));
-        self.outputs.push_back(Output::Tell);
+    /// Turns to this order.
+    fn take_up(&mut self, now: Now, order: Order) {
+        self.drop_question();
+        self.trouble.ends();
+        self.phase = Phase::Live(order);
+        self.tell(now);
     }
 
-    /// Goes on with an order that the backend knows under another number.
+    /// Goes on with an order that the backend knows under another number. Answers whether it can be believed.
     fn adopt(&mut self, now: Now, snapshot: &Snapshot) -> bool {
-        let saved = Saved { order_number: snapshot.order_number.clone(), scene: Some(snapshot.scene) };
-        let mut order = Order::new(saved.clone(), Creation::Known, now.at);
-        if !order.believe(now.at, snapshot, self.amount) {
+        let cancel_wanted = match &self.phase {
+            Phase::Idle => false,
+            Phase::Finding { cancel_wanted } => *cancel_wanted,
+            Phase::Live(old) => old.standing.cancel_wanted && !old.status().is_terminal(),
+        };
+        let saved = Saved { order_number: snapshot.order_number.clone(), scene: Some(snapshot.scene), cancel_wanted };
+        let mut order = Order::new(saved.clone(), true, now.at);
+        let Some(state) = order.read(snapshot, self.amount) else {
+            self.outputs.push_back(Output::Alert(Alert::Mismatch));
             return false;
-        }
-        if let Phase::Live(old) = &self.phase {
-            order.goal = old.goal;
-        }
+        };
+        order.standing.learn(&state, snapshot.pay_url.clone());
+        order.note(now.at, snapshot);
         self.phase = Phase::Live(order);
         self.outputs.push_back(Output::Save(saved));
         true
     }
 
-    /// Turns to cancelling, at once. A question in flight is dropped; a creation in flight is waited for.
+    /// Turns to cancelling, at once, and has that saved. A question in flight is dropped; a creation in flight is waited for.
     fn give_up(&mut self, now: Now) {
-        let Phase::Live(order) = &mut self.phase else {
-            self.outputs.push_back(Output::Tell);
-            return;
-        };
-        if order.status().is_terminal() || order.goal == Goal::Cancel {
-            return;
+        if let Phase::Live(order) = &mut self.phase
+            && !order.status().is_terminal()
+            && !order.saved.cancel_wanted
+        {
+            order.standing.cancel_wanted = true;
+            order.saved.cancel_wanted = true;
+            self.outputs.push_back(Output::Save(order.saved.clone()));
+            self.not_before = now.at;
+            self.drop_question();
+            self.tell(now);
         }
-        order.goal = Goal::Cancel;
-        self.not_before = self.not_before.min(now.at).max(self.not_sooner);
-        self.outputs.push_back(Output::Tell);
-        if matches!(self.in_flight, Some((Request::Query { .. }, _))) {
+    }
+
+    /// Drops the question in flight; there is no harm in asking it again. A creation or a cancel is waited for.
+    fn drop_question(&mut self) {
+        if let Some(InFlight { request: Request::Query { .. } | Request::Find, .. }) = self.in_flight {
             self.in_flight = None;
             self.outputs.push_back(Output::Abort);
         }
@@ -548,48 +701,58 @@ impl Checkout {
 
     fn halt(&mut self, why: Stop) {
         self.halted = true;
-        if matches!(self.phase, Phase::Finding) {
-            self.phase = Phase::Idle;
+        match &mut self.phase {
+            Phase::Live(order) => order.round = Round::new(Errand::Create),
+            phase => *phase = Phase::Idle,
         }
         self.outputs.push_back(Output::WakeAt(None));
         self.outputs.push_back(Output::Stop(why));
     }
 
-    /// Sets when to ask again after an answer that was believed.
-    fn pace(&mut self, now: Now, request: &Request, sent_at: Millis) {
-        let Phase::Live(order) = &self.phase else { return };
-        if order.creation == Creation::Known {
-            self.failures = 0;
-            let law = schedule::pause(now.at.since(order.since), now.random);
-            self.not_before = match request {
-                // Nobody pays sooner.
-                Request::Create(sent) if *sent == order.saved => now.at.plus(schedule::FIRST),
-                // The law spaces held questions by their beginnings: at once, while the hold is longer than the pause.
-                Request::Query { hold: Some(_), .. } if now.at.since(sent_at).0 >= HOLD.0 / 2 => {
-                    now.at.max(sent_at.plus(law))
-                }
-                // This backend does not hold.
-                Request::Query { hold: Some(_), .. } => {
-                    let told = order.told.as_ref().and_then(|told| told.next_poll);
-                    now.at.plus(told.unwrap_or(law))
-                }
-                _ => now.at,
-            };
-        } else {
-            // The proxy does not know either; each try is one more failure until it does.
-            self.failures += 1;
-            self.not_before = now.at.plus(schedule::back_off(self.failures, None, now.random));
+    /// Sets when to ask again after an answer.
+    fn pace(&mut self, now: Now, request: &Request, sent_at: Millis, is_trouble: bool, retry_after: Option<Millis>) {
+        self.not_before = now.at;
+        let (is_unknown, ends_round) = match &self.phase {
+            Phase::Live(order) => {
+                let step = order.standing.next(order.round, &self.policy, now.at);
+                (order.status() == Status::Unknown, step == Step::Done)
+            }
+            _ => (true, true),
+        };
+        // The backend may not know either; each round is one more failure until it does.
+        if is_trouble || is_unknown && ends_round {
+            if self.trouble.note(&self.policy, now.at) {
+                self.outputs.push_back(Output::Alert(Alert::Failing));
+            }
+            self.not_before = now.at.plus(schedule::back_off(self.trouble.failures(), retry_after, now.random));
+        } else if !is_unknown {
+            self.trouble.ends();
         }
-        self.space_cancels(now, request);
-    }
-
-    /// R9: cancels are 3 to 10 s apart.
-    fn space_cancels(&mut self, now: Now, request: &Request) {
-        if matches!(request, Request::Cancel(_)) {
-            let pause = self.not_before.since(now.at).0.clamp(CANCEL_SPACING.0, CANCEL_SPACING.1);
-            self.not_before = now.at.plus(Millis(pause));
-            self.not_sooner = self.not_before;
+        let Phase::Live(order) = &mut self.phase else { return };
+        if !ends_round || order.status().is_terminal() {
+            return;
         }
+        order.round = Round::new(Errand::Refresh);
+        if is_trouble || is_unknown {
+            return;
+        }
+        let law = schedule::pause(now.at.since(order.standing.since), now.random);
+        self.not_before = match request {
+            _ if order.standing.cancel_wanted => {
+                now.at.plus(order.standing.pause(&self.policy, now.at, true, self.trouble.failures(), now.random))
+            }
+            // Nobody pays sooner.
+            Request::Create(sent) if sent.order_number == order.saved.order_number => now.at.plus(schedule::FIRST),
+            // The law spaces held questions by their beginnings: at once, while the hold is longer than the pause.
+            Request::Query { hold: Some(_), .. } if now.at.since(sent_at).0 >= HOLD.0 / 2 => {
+                now.at.max(sent_at.plus(law))
+            }
+            // This backend does not hold.
+            Request::Query { hold: Some(_), .. } => {
+                now.at.plus(order.told.and_then(|told| told.next_poll).unwrap_or(law))
+            }
+            _ => now.at,
+        };
     }
 
     /// Sends what is due, or says when to be woken.
@@ -602,70 +765,67 @@ impl Checkout {
             && let Some(fresh) = order.successor.take()
         {
             self.begin(now, fresh);
-            self.not_before = now.at;
         }
-        self.mind_the_deadlines(now);
-        if self.in_flight.is_none()
-            && !self.is_offline
-            && self.not_before <= now.at
-            && let Some(request) = self.next_request()
-        {
-            if let (Phase::Live(order), Request::Create(_)) = (&mut self.phase, &request) {
-                order.creation = Creation::Unknown;
-            }
-            self.in_flight = Some((request.clone(), now.at));
-            self.outputs.push_back(Output::Send(request));
-        }
-        let wake_at = self.wake_at();
-        self.outputs.push_back(Output::WakeAt(wake_at));
-    }
-
-    /// Gives up an order whose creation stayed unknown too long (R6) or whose time is up (R7).
-    fn mind_the_deadlines(&mut self, now: Now) {
-        if let Phase::Live(order) = &self.phase
-            && order.goal == Goal::Pay
-            && deadline(order).is_some_and(|deadline| deadline <= now.at)
+        if let Phase::Live(order) = &mut self.phase
+            && !self.follows
+            && order.standing.mind_the_deadline(&self.policy, now.at)
         {
             self.give_up(now);
         }
+        if let Some((at, step, request)) = self.due(now.at)
+            && at <= now.at
+        {
+            let attempt = match (&mut self.phase, step) {
+                (Phase::Live(order), Some(step)) => Some((step, order.standing.begin(step, now.at))),
+                _ => None,
+            };
+            self.in_flight = Some(InFlight { request: request.clone(), sent_at: now.at, attempt });
+            self.outputs.push_back(Output::Send(request));
+        }
+        let wake_at = self.wake_at(now.at);
+        self.outputs.push_back(Output::WakeAt(wake_at));
     }
 
-    /// What is to be asked next; nothing once the gateway has decided.
-    fn next_request(&self) -> Option<Request> {
+    /// What is to be sent next, and when; nothing once the gateway has decided.
+    fn due(&self, now: Millis) -> Option<(Millis, Option<Step>, Request)> {
+        if self.in_flight.is_some() || self.is_offline {
+            return None;
+        }
+        let at = self.not_before.max(self.not_sooner);
         let order = match &self.phase {
             Phase::Idle => return None,
-            Phase::Finding => return Some(Request::Find),
-            Phase::Live(order) if order.status().is_terminal() => return None,
+            Phase::Finding { .. } => return Some((at, None, Request::Find)),
             Phase::Live(order) => order,
         };
+        let step = order.standing.next(order.round, &self.policy, now);
         let order_number = order.saved.order_number.clone();
-        let version = order.told.as_ref().map(|told| told.version);
-        Some(match (order.creation, order.goal) {
-            (Creation::Due, _) => Request::Create(order.saved.clone()),
-            (_, Goal::Cancel) => Request::Cancel(order_number),
-            (Creation::Unknown, Goal::Pay) => Request::Query { order_number, version: None, hold: None },
-            (Creation::Known, Goal::Pay) => Request::Query { order_number, version, hold: Some(HOLD) },
-        })
+        let is_watch = order.status() == Status::Pending && !order.standing.cancel_wanted;
+        let request = match step {
+            Step::Query if self.follows && !self.is_to_confirm => return None,
+            Step::Query => Request::Query {
+                order_number,
+                version: order.told.map(|told| told.version),
+                hold: (is_watch && !self.follows && order.round.errand == Errand::Refresh).then_some(HOLD),
+            },
+            _ if self.follows => return None,
+            Step::Place => Request::Create(order.saved.clone()),
+            Step::Cancel => Request::Cancel(order_number),
+            Step::Done | Step::Close(_) => return None,
+        };
+        let rest = order.standing.rest_before(step, &self.policy, now).unwrap_or_default();
+        let hidden = order.standing.queried_at.filter(|_| self.is_hidden && is_watch);
+        let spaced = hidden.map_or(now.plus(rest), |asked| asked.plus(HIDDEN_SPACING));
+        Some((at.max(spaced), Some(step), request))
     }
 
     /// The next time at which something is due without an answer.
-    fn wake_at(&self) -> Option<Millis> {
+    fn wake_at(&self, now: Millis) -> Option<Millis> {
         let deadline = match &self.phase {
-            Phase::Live(order) if order.goal == Goal::Pay => deadline(order),
+            Phase::Live(order) if !self.follows => order.standing.deadline(&self.policy),
             _ => None,
         };
-        let ask =
-            (self.in_flight.is_none() && !self.is_offline && self.next_request().is_some()).then_some(self.not_before);
-        [deadline, ask].into_iter().flatten().min()
-    }
-}
-
-/// When an order that is not decided is given up.
-fn deadline(order: &Order) -> Option<Millis> {
-    match (order.status(), &order.told) {
-        (Status::Unknown, _) => Some(order.since.plus(CREATE_DEADLINE)),
-        (Status::Pending, Some(told)) => Some(told.expires_at),
-        _ => None,
+        let deadline = deadline.filter(|deadline| deadline.0 != u64::MAX);
+        [deadline, self.due(now).map(|(at, ..)| at)].into_iter().flatten().min()
     }
 }
 

@@ -9,8 +9,8 @@
 //! |---|---|
 //! | what an order number is, how one is made | [`order_number`] |
 //! | what the gateway says of an order, and how reports merge | [`order`] |
-//! | what to ask the proxy next, and what is safe to do | [`checkout`] |
-//! | what to send to the gateway next | [`gateway_hop`] |
+//! | what may be sent about an order, on either hop | [`hop`] |
+//! | a page's checkout | [`checkout`] |
 //! | when to ask | [`schedule`] |
 //! | money | [`money`] |
 //! | the proxy's HTTP API | [`protocol`] |
@@ -20,7 +20,7 @@ pub mod checkout;
 mod decimal;
 #[cfg(feature = "gateway")]
 pub mod gateway;
-pub mod gateway_hop;
+pub mod hop;
 pub mod money;
 pub mod order;
 pub mod order_number;

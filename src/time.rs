@@ -44,4 +44,10 @@ impl UnixMillis {
     pub const fn plus(self, span: Millis) -> Self {
         Self(self.0.saturating_add(span.0))
     }
+
+    /// As a moment that is counted from a fixed start: 1970.
+    #[must_use]
+    pub const fn moment(self) -> Millis {
+        Millis(self.0)
+    }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use payby_checkout::hop::Policy;
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Clock, Pace};
+use crate::config::Clock;
 use crate::gateway::Gateway;
 use crate::random::Hash;
 use crate::store::{self, Changed, Order, Store};
@@ -30,8 +31,8 @@ pub struct Shared {
     pub waiting: Arc<Waiting>,
     /// Tells the time.
     pub clock: Clock,
-    /// How far apart calls about one order are.
-    pub pace: Pace,
+    /// What the hop to the gateway is like.
+    pub policy: Policy,
     /// Where PayBy sends notifications.
     pub notify_url: String,
     /// The origins of the shop's pages.

@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderValue;
 use payby_checkout::gateway::signature::{SigningKey, VerifyingKey};
-pub use payby_checkout::gateway_hop::Pace;
+use payby_checkout::hop::Policy;
 use payby_checkout::time::{Millis, UnixMillis};
 use reqwest::Url;
 use secrecy::SecretString;
@@ -53,8 +53,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Where the orders are kept.
     pub database_url: String,
-    /// How often the gateway is asked. Not in the file: these are PayBy's rules.
-    pub pace: Pace,
+    /// How often the gateway is asked, and when an order is given up. Not in the file: these are PayBy's rules.
+    pub policy: Policy,
     /// Tells the time. Not in the file: for tests.
     pub clock: Clock,
 }
@@ -164,7 +164,7 @@ impl Config {
             log: log?,
             gateway: gateway?,
             database_url: database_url?,
-            pace: Pace::default(),
+            policy: Policy::TO_GATEWAY,
             clock: Clock::default(),
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
 use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, Head, OrderReference, Request, code, path};
-use payby_checkout::gateway_hop::Outcome;
+use payby_checkout::hop::Outcome;
 use payby_checkout::money::Money;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::UnixMillis;

@@ -1,13 +1,13 @@
 //! The merchant's backend proxy: holds the signing keys, talks to PayBy, keeps the truth about every order.
 //!
 //! A request's way: [`router`] → a function in [`handlers`] → the intent is written down in the [`store`] → a [`worker`]
-//! in a task of its own does what the core's [`gateway_hop`](payby_checkout::gateway_hop) says through the [`gateway`] client → what PayBy says is merged in the
+//! in a task of its own does what the core's [`hop`](payby_checkout::hop) says through the [`gateway`] client → what PayBy says is merged in the
 //! store → those who wait ([`waiting`]) are woken. Notifications enter at [`handlers::notifications`] and are merged
 //! the same way.
 //!
 //! | to find | look in |
 //! |---|---|
-//! | what is sent to the gateway next, and why | [`gateway_hop`](payby_checkout::gateway_hop), in the core |
+//! | what is sent to the gateway next, and why | [`hop`](payby_checkout::hop), in the core |
 //! | what is believed of an answer | [`gateway`] |
 //! | what is written down, and when | [`store`], [`worker`] |
 //! | who may ask | [`auth`] |

@@ -62,7 +62,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         gateway: Gateway::new(config.gateway)?,
         waiting: Arc::new(Waiting::default()),
         clock: config.clock,
-        pace: config.pace,
+        policy: config.policy,
         allowed_origins: config.allowed_origins,
         api_keys: config.api_keys,
         token_lifetime: config.token_lifetime,
@@ -70,7 +70,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         stopping: watch::Sender::new(false),
         tasks: watch::Sender::new(0),
     });
-    for number in app.store.unfinished_cancels().await? {
+    for number in app.store.live_orders().await? {
         if let Some(order) = app.store.order(&number).await? {
             worker::watch(&app, &order);
         }

@@ -165,12 +165,12 @@ impl Store {
         order::by_number(&self.pool, number).await
     }
 
-    /// The live orders whose cancel is wanted and not yet done.
+    /// The orders that are not decided yet.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn unfinished_cancels(&self) -> Result<Vec<OrderNumber>> {
-        order::unfinished_cancels(&self.pool).await
+    pub async fn live_orders(&self) -> Result<Vec<OrderNumber>> {
+        order::live(&self.pool).await
     }
 
     /// Decides what a `PUT` of this number means, and writes the intent down if the order is new.

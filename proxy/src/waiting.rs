@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use payby_checkout::order_number::OrderNumber;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use payby_checkout::gateway_hop::Errand;
+use payby_checkout::hop::Errand;
 
-/// How long an order stays watched after the last question about it, so that a page that polls is served as well as
+/// How long an order stays closely watched after the last question about it, so that a page that polls is served as well as
 /// one that waits.
 const LINGER: Duration = Duration::from_secs(20);
 
@@ -32,9 +32,10 @@ struct Held {
 #[derive(Debug, Default)]
 pub struct Slot {
     turn: tokio::sync::Mutex<()>,
-    rounds: [AtomicU64; 3],
+    rounds: [AtomicU64; 4],
     version: watch::Sender<u64>,
     interest: Mutex<Interest>,
+    asked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -110,12 +111,14 @@ impl Slot {
     /// Notes that somebody has asked.
     pub fn ask(&self) {
         locked(&self.interest).last_asked = Some(Instant::now());
+        self.asked.notify_one();
     }
 
     /// Notes that somebody waits, as long as the answer lives.
     #[must_use]
     pub fn park(&self) -> Parked<'_> {
         locked(&self.interest).parked += 1;
+        self.asked.notify_one();
         Parked(self)
     }
 
@@ -125,14 +128,16 @@ impl Slot {
         !std::mem::replace(&mut locked(&self.interest).is_watched, true)
     }
 
-    /// Whether the caller, who watches the order, has to go on: because of somebody who waits or has just asked, or in any
-    /// case. If not, whoever asks next begins anew.
+    /// Whether somebody waits or has just asked.
     #[must_use]
-    pub fn go_on_watching(&self, in_any_case: bool) -> bool {
-        let mut interest = locked(&self.interest);
-        let recently = interest.last_asked.is_some_and(|asked| asked.elapsed() < LINGER);
-        interest.is_watched = in_any_case || interest.parked > 0 || recently;
-        interest.is_watched
+    pub fn is_awaited(&self) -> bool {
+        let interest = locked(&self.interest);
+        interest.parked > 0 || interest.last_asked.is_some_and(|asked| asked.elapsed() < LINGER)
+    }
+
+    /// Comes back when somebody asks.
+    pub async fn someone_comes(&self) {
+        self.asked.notified().await;
     }
 
     /// The caller, who watched the order, has stopped.

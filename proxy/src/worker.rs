@@ -1,13 +1,12 @@
-//! Brings one order forward at the gateway: does what the core's [`gateway_hop`](payby_checkout::gateway_hop) says, and writes down what came of it.
+//! Brings one order forward at the gateway: does what the core's [`hop`](payby_checkout::hop) says, and writes down what came of it.
 //!
 //! I9: what is about to be sent is written down first, so that a crash leaves "unknown" and never "not sent". One worker
 //! at a time calls about one order, and R9's spacing counts across restarts, since the times are stored.
 
-use std::time::Instant;
-
-use payby_checkout::gateway_hop::{ALERT_AFTER, ALERT_AFTER_TIME, Errand, Heard, Outcome, Round, Step};
+use payby_checkout::hop::{Errand, Heard, Outcome, Round, Step, Trouble};
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
+use payby_checkout::schedule;
 
 use crate::app::App;
 use crate::random;
@@ -24,13 +23,20 @@ pub async fn run(app: &App, number: &OrderNumber, errand: Errand) {
     }
 }
 
-/// Makes sure that the order is watched as long as somebody waits or has just asked.
+/// Somebody has asked about the order, which is watched the more closely for it.
+pub fn asked(app: &App, order: &Order) {
+    if !order.status().is_terminal() {
+        app.waiting.lease(&order.number).ask();
+        watch(app, order);
+    }
+}
+
+/// Makes sure that the order is watched until it is decided: closely while somebody waits or has just asked.
 pub fn watch(app: &App, order: &Order) {
     if order.status().is_terminal() {
         return;
     }
     let slot = app.waiting.lease(&order.number);
-    slot.ask();
     if slot.begin_watching() {
         drop(app.spawn(keep_watch(app.clone(), order.number.clone(), slot)));
     }
@@ -43,48 +49,30 @@ async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
             Ok(Some(order)) if !order.status().is_terminal() => order,
             Ok(_) => break,
             Err(error) => {
-                tracing::error!(%number, %error, "the order is no longer watched: the database failed");
+                tracing::error!(%number, %error, "the order cannot be read");
+                trouble.note(&app.policy, app.now().moment());
+                if app.sleep(schedule::back_off(trouble.failures(), None, random::number())).await {
+                    continue;
+                }
                 break;
             }
         };
-        // A given-up order is brought to its end even if nobody waits for it.
-        if !slot.go_on_watching(order.at_gateway.cancel_wanted) {
-            return;
+        let now = app.now().moment();
+        let (is_awaited, failures) = (slot.is_awaited(), trouble.failures());
+        let pause = order.at_gateway.pause(&app.policy, now, is_awaited, failures, random::number());
+        tokio::select! {
+            has_slept = app.sleep(pause) => if !has_slept { break },
+            // Somebody has come who waits: the pause is another one now.
+            () = slot.someone_comes(), if !is_awaited => continue,
         }
         let errand = if order.at_gateway.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
-        let now = app.now();
-        let age = now.since(order.created_at);
-        let pause = order.at_gateway.pause(&app.pace, now, age, trouble.failures, random::number());
-        if !app.sleep(pause).await {
-            break;
-        }
-        if trouble.is_alarming(go(app.clone(), number.clone(), errand).await) {
+        if go(app.clone(), number.clone(), errand).await {
+            trouble.ends();
+        } else if trouble.note(&app.policy, app.now().moment()) {
             tracing::error!(alert = "gateway_fails", %number, "nothing certain can be learnt of the order");
         }
     }
     slot.end_watching();
-}
-
-/// Rounds that failed in a row.
-#[derive(Default)]
-struct Trouble {
-    failures: u32,
-    since: Option<Instant>,
-    is_told: bool,
-}
-
-impl Trouble {
-    /// Counts a round. Answers whether a person is to be alerted: once, until a round goes well again (R9).
-    fn is_alarming(&mut self, went_well: bool) -> bool {
-        if went_well {
-            *self = Self::default();
-            return false;
-        }
-        self.failures += 1;
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let is_bad = self.failures >= ALERT_AFTER || since.elapsed().as_millis() >= u128::from(ALERT_AFTER_TIME.0);
-        is_bad && !std::mem::replace(&mut self.is_told, true)
-    }
 }
 
 /// One round of calls. Answers whether every one of them has brought the order forward.
@@ -108,9 +96,14 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
     let mut went_well = true;
     let mut is_rested = false;
     while let Some(order) = app.store.order(number).await? {
-        let step = order.at_gateway.next(round, app.now());
+        let now = app.now().moment();
+        if order.at_gateway.deadline(&app.policy).is_some_and(|deadline| deadline <= now) {
+            app.change(number, |order| order.at_gateway.mind_the_deadline(&app.policy, now)).await?;
+            continue;
+        }
+        let step = order.at_gateway.next(round, &app.policy, now);
         // What is true may change meanwhile, so the decision is made anew after the rest.
-        if let Some(rest) = order.at_gateway.rest_before(step, &app.pace, app.now()).filter(|_| !is_rested) {
+        if let Some(rest) = order.at_gateway.rest_before(step, &app.policy, now).filter(|_| !is_rested) {
             if !app.sleep(rest).await {
                 break;
             }
@@ -138,7 +131,7 @@ async fn round(app: &App, number: &OrderNumber, errand: Errand) -> Result<bool, 
 /// Writes down that the step is taken, takes it, and writes down what came of it.
 async fn call(app: &App, order: &Order, step: Step) -> Result<Option<Heard>, store::Error> {
     let (number, now) = (&order.number, app.now());
-    let Some((_, attempt)) = app.change(number, |order| order.at_gateway.begin(step, now)).await? else {
+    let Some((_, attempt)) = app.change(number, |order| order.at_gateway.begin(step, now.moment())).await? else {
         return Ok(None);
     };
     let outcome = match step {
@@ -151,18 +144,4 @@ async fn call(app: &App, order: &Order, step: Step) -> Result<Option<Heard>, sto
     }
     let finished = app.change(number, |order| order.at_gateway.finish(attempt, outcome)).await?;
     Ok(finished.map(|(_, heard)| heard))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_failures_in_a_row_alert_once_until_all_is_well_again() {
-        let mut trouble = Trouble::default();
-        let rounds = [false, false, true, false, false, false, false, true, false, false, false];
-        let told: Vec<bool> = rounds.into_iter().map(|went_well| trouble.is_alarming(went_well)).collect();
-        let (no, yes) = (false, true);
-        assert_eq!(told, [no, no, no, no, no, yes, no, no, no, no, yes]);
-    }
 }

@@ -5,7 +5,6 @@ use wasm_bindgen::prelude::*;
 use super::plain::concat;
 use crate::checkout::Saved;
 use crate::decimal;
-use crate::protocol::Scene;
 
 #[wasm_bindgen]
 extern "C" {
@@ -33,14 +32,11 @@ impl Shelf {
 
     /// Keeps the number. Where storage is denied or full the page goes on from memory, and a reload asks the proxy.
     pub(super) fn save(&self, saved: &Saved) {
-        let scene = saved.scene.map_or("-", Scene::as_str);
-        let _ = set_item(&self.key, &concat(&["1 ", saved.order_number.as_str(), " ", scene]));
+        let _ = set_item(&self.key, &saved.to_text());
     }
 
     /// What was kept, if it can be read.
     pub(super) fn load(&self) -> Option<Saved> {
-        let text = get_item(&self.key).ok()??;
-        let (number, scene) = text.strip_prefix("1 ")?.split_once(' ')?;
-        Some(Saved { order_number: number.parse().ok()?, scene: Scene::from_name(scene) })
+        Saved::from_text(&get_item(&self.key).ok()??)
     }
 }

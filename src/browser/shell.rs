@@ -84,8 +84,9 @@ impl Shell {
                 }
                 Output::Abort => inner.abort(),
                 Output::WakeAt(at) => inner.timer = at.map(|at| self.timer(at)),
-                Output::Tell => {
-                    let view = view::of_view(&inner.machine.view(platform::now().at));
+                Output::Alert(_) => {}
+                Output::Tell(view) => {
+                    let view = view::of_view(&view);
                     let listener = inner.listener.clone();
                     drop(inner);
                     tell(listener.as_ref(), &view, &JsValue::UNDEFINED);

@@ -10,7 +10,7 @@ fn number(text: &str) -> OrderNumber {
 }
 
 fn saved(text: &str) -> Saved {
-    Saved { order_number: number(text), scene: None }
+    Saved { order_number: number(text), scene: None, cancel_wanted: false }
 }
 
 fn at(ms: u64) -> Now {
@@ -48,8 +48,7 @@ fn next_sent(checkout: &mut Checkout) -> (Request, Millis) {
     for _ in 0..4 {
         let (sent, wake_at) = drain(checkout);
         if let [request] = &sent[..] {
-            let (_, sent_at) = checkout.in_flight.as_ref().unwrap();
-            return (request.clone(), *sent_at);
+            return (request.clone(), checkout.in_flight.as_ref().unwrap().sent_at);
         }
         checkout.handle_wake(Now { at: wake_at.expect("something is due"), random: u32::MAX / 2 });
     }
@@ -58,6 +57,16 @@ fn next_sent(checkout: &mut Checkout) -> (Request, Millis) {
 
 fn query(version: Option<u64>, hold: Option<Millis>) -> Request {
     Request::Query { order_number: number(NUMBER), version, hold }
+}
+
+/// The question before a cancel (R7), and the cancel.
+fn asked_and_cancelled(checkout: &mut Checkout) -> Millis {
+    let (request, sent_at) = next_sent(checkout);
+    assert!(matches!(request, Request::Query { hold: None, .. }), "{request:?}");
+    checkout.handle_answer(Now { at: sent_at.plus(Millis(20)), random: 0 }, pending(2));
+    let (request, sent_at) = next_sent(checkout);
+    assert_eq!(request, Request::Cancel(number(NUMBER)));
+    sent_at
 }
 
 fn started() -> Checkout {
@@ -131,7 +140,7 @@ fn r7_an_order_whose_time_is_up_is_cancelled_at_once_though_the_law_would_wait()
     checkout.handle_answer(at(599_600), Answer::NotModified); // not held: the law would wait for a while
     assert_eq!(drain(&mut checkout).1, Some(Millis(600_100)));
     checkout.handle_wake(at(600_100));
-    assert_eq!(drain(&mut checkout).0, vec![Request::Cancel(number(NUMBER))]);
+    assert_eq!(asked_and_cancelled(&mut checkout), Millis(600_120));
 }
 
 #[test]
@@ -166,14 +175,12 @@ fn r8_no_such_order_after_an_unknown_creation_sends_the_same_creation_again() {
 #[test]
 fn r6_a_creation_that_stays_unknown_is_cancelled() {
     let mut checkout = started();
-    let mut now = 0;
     let cancelled = loop {
         let (request, sent_at) = next_sent(&mut checkout);
         if request == Request::Cancel(number(NUMBER)) {
             break sent_at;
         }
-        now = now.max(sent_at.0) + 500;
-        checkout.handle_answer(at(now), TROUBLE);
+        checkout.handle_answer(at(sent_at.0 + 500), TROUBLE);
     };
     assert!((20_000..=120_000).contains(&cancelled.0), "{cancelled:?}");
 }
@@ -204,6 +211,8 @@ fn r4_start_while_cancelling_waits_for_the_failure() {
     drain(&mut checkout);
     checkout.start(at(300), number(FRESH), None);
     assert_eq!(drain(&mut checkout).0, vec![]);
+    checkout.handle_answer(at(350), pending(1));
+    assert_eq!(drain(&mut checkout).0, vec![Request::Cancel(number(NUMBER))]);
     checkout.handle_answer(at(400), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 2)));
     assert_eq!(drain(&mut checkout).0, vec![Request::Create(saved(FRESH))]);
 }
@@ -225,7 +234,9 @@ fn r7_a_cancel_that_loses_to_the_payment_ends_paid() {
     checkout.cancel(at(200));
     let outputs: Vec<Output> = std::iter::from_fn(|| checkout.poll_output()).collect();
     assert!(outputs.contains(&Output::Abort), "the question in flight is dropped: {outputs:?}");
-    assert!(outputs.contains(&Output::Send(Request::Cancel(number(NUMBER)))), "{outputs:?}");
+    assert!(outputs.contains(&Output::Send(query(Some(1), None))), "{outputs:?}");
+    checkout.handle_answer(at(220), pending(1));
+    assert_eq!(next_sent(&mut checkout).0, Request::Cancel(number(NUMBER)));
     checkout.handle_answer(at(300), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::PaidSuccess), 2)));
     assert!(matches!(checkout.view(Millis(300)), View::Paid { .. }));
 }
@@ -236,7 +247,7 @@ fn r7_an_order_whose_time_is_up_is_cancelled() {
     let (_, wake_at) = drain(&mut checkout);
     assert_eq!(wake_at, Some(Millis(600_100)));
     checkout.handle_wake(at(600_100));
-    assert_eq!(drain(&mut checkout).0, vec![Request::Cancel(number(NUMBER))]);
+    asked_and_cancelled(&mut checkout);
 }
 
 #[test]
@@ -244,14 +255,27 @@ fn r9_cancels_are_3_to_10_seconds_apart() {
     let mut checkout = waiting();
     drain(&mut checkout);
     checkout.cancel(at(200));
-    let mut last = next_sent(&mut checkout).1;
+    let mut last = asked_and_cancelled(&mut checkout);
     for _ in 0..6 {
-        checkout.handle_answer(Now { at: last.plus(Millis(50)), random: u32::MAX }, TROUBLE);
-        let (request, sent_at) = next_sent(&mut checkout);
-        assert_eq!(request, Request::Cancel(number(NUMBER)));
-        assert!((3_000..=10_050).contains(&sent_at.since(last).0), "{last:?} {sent_at:?}");
+        checkout.handle_answer(Now { at: last.plus(Millis(50)), random: u32::MAX }, pending(3)); // not cancelled yet
+        let asked_at = next_sent(&mut checkout).1;
+        checkout.handle_answer(Now { at: asked_at.plus(Millis(50)), random: u32::MAX }, pending(3));
+        let sent_at = asked_and_cancelled(&mut checkout);
+        assert!((3_000..=10_000).contains(&sent_at.since(last).0), "{last:?} {sent_at:?}");
         last = sent_at;
     }
+}
+
+#[test]
+fn r9_three_failures_in_a_row_alert_a_person_once() {
+    let mut checkout = waiting();
+    let mut alerts = 0;
+    for _ in 0..8 {
+        let (_, sent_at) = next_sent(&mut checkout);
+        checkout.handle_answer(at(sent_at.0 + 50), TROUBLE);
+        alerts += checkout.outputs.iter().filter(|output| **output == Output::Alert(Alert::Failing)).count();
+    }
+    assert_eq!(alerts, 1);
 }
 
 #[test]
@@ -269,6 +293,7 @@ fn r10_an_answer_about_another_order_or_amount_changes_nothing() {
         let mut checkout = waiting();
         drain(&mut checkout);
         checkout.handle_answer(at(200), Answer::Snapshot(wrong.clone()));
+        assert!(checkout.outputs.contains(&Output::Alert(Alert::Mismatch)), "{wrong:?}");
         assert!(matches!(checkout.view(Millis(200)), View::Pending { .. }), "{wrong:?}");
         assert_eq!(next_sent(&mut checkout).0, query(Some(1), Some(HOLD)));
     }
@@ -344,7 +369,7 @@ fn a_live_order_elsewhere_is_gone_on_with() {
     drain(&mut checkout);
     checkout.handle_answer(at(100), Answer::Elsewhere(snapshot(FRESH, Some(GatewayStatus::Created), 3)));
     let outputs: Vec<Output> = std::iter::from_fn(|| checkout.poll_output()).collect();
-    let adopted = Saved { order_number: number(FRESH), scene: Some(Scene::Dynqr) };
+    let adopted = Saved { order_number: number(FRESH), scene: Some(Scene::Dynqr), cancel_wanted: false };
     assert!(outputs.contains(&Output::Save(adopted)), "{outputs:?}");
     let held = Request::Query { order_number: number(FRESH), version: Some(3), hold: Some(HOLD) };
     assert!(outputs.contains(&Output::Send(held)), "{outputs:?}");
@@ -357,8 +382,10 @@ fn an_order_that_the_proxy_does_not_know_the_outcome_of_is_sent_again() {
     checkout.handle_answer(at(100), Answer::Snapshot(snapshot(NUMBER, None, 1)));
     assert_eq!(checkout.view(Millis(100)), View::Unknown { order_number: number(NUMBER) });
     let (request, sent_at) = next_sent(&mut checkout);
-    assert_eq!(request, Request::Create(saved(NUMBER)));
+    assert_eq!(request, query(Some(1), None));
     assert!(sent_at >= Millis(1_100));
+    checkout.handle_answer(at(1_200), Answer::Snapshot(snapshot(NUMBER, None, 1)));
+    assert_eq!(next_sent(&mut checkout).0, Request::Create(saved(NUMBER)));
 }
 
 #[test]
@@ -426,21 +453,162 @@ fn a_question_that_a_sleeping_page_left_in_flight_is_asked_anew() {
 }
 
 #[test]
-fn attention_does_not_outdo_retry_after_nor_the_spacing_of_cancels() {
+fn neither_attention_nor_a_command_outdoes_retry_after_nor_the_spacing_of_cancels() {
+    for input in [Checkout::handle_attention, Checkout::resume, Checkout::retry] {
+        let mut checkout = waiting();
+        drain(&mut checkout);
+        checkout.handle_answer(at(200), Answer::Trouble { retry_after: Some(Millis::from_secs(30)) });
+        drain(&mut checkout);
+        input(&mut checkout, at(1_000));
+        assert_eq!(drain(&mut checkout), (vec![], Some(Millis(30_200))));
+    }
+    for input in [Checkout::handle_attention, Checkout::resume, Checkout::cancel] {
+        let mut checkout = waiting();
+        drain(&mut checkout);
+        checkout.cancel(at(200));
+        let cancelled = asked_and_cancelled(&mut checkout);
+        checkout.handle_answer(at(cancelled.0 + 50), pending(3));
+        let (_, asked_at) = next_sent(&mut checkout);
+        checkout.handle_answer(at(asked_at.0 + 50), pending(3));
+        input(&mut checkout, at(asked_at.0 + 100));
+        assert!(asked_and_cancelled(&mut checkout).since(cancelled) >= Millis(3_000));
+    }
+}
+
+#[test]
+fn a_new_order_does_not_wait_for_the_spacing_of_the_old_ones_cancels() {
     let mut checkout = waiting();
     drain(&mut checkout);
-    checkout.handle_answer(at(200), Answer::Trouble { retry_after: Some(Millis::from_secs(30)) });
-    drain(&mut checkout);
-    checkout.handle_attention(at(1_000));
-    assert_eq!(drain(&mut checkout), (vec![], Some(Millis(30_200))));
+    checkout.cancel(at(200));
+    let cancelled = asked_and_cancelled(&mut checkout);
+    checkout.start(at(cancelled.0 + 10), number(FRESH), None);
+    let failed = Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 3));
+    checkout.handle_answer(at(cancelled.0 + 50), failed);
+    let outputs: Vec<Output> = std::iter::from_fn(|| checkout.poll_output()).collect();
+    let ended = outputs.iter().position(|output| matches!(output, Output::Tell(View::Failed { .. })));
+    let begun = outputs.iter().position(|output| *output == Output::Send(Request::Create(saved(FRESH))));
+    assert!(ended.is_some() && ended < begun, "the first one's end is told: {outputs:?}");
+}
 
+#[test]
+fn r3_a_retry_asks_and_sends_the_same_creation_again() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.retry(at(5_000));
+    assert_eq!(next_sent(&mut checkout).0, query(Some(1), None));
+    checkout.handle_answer(at(5_100), pending(1));
+    assert_eq!(next_sent(&mut checkout).0, Request::Create(saved(NUMBER)));
+    checkout.handle_answer(at(5_200), pending(1));
+    assert_eq!(next_sent(&mut checkout).0, query(Some(1), Some(HOLD)));
+}
+
+#[test]
+fn r12_what_was_given_up_before_a_reload_is_given_up_after_it() {
     let mut checkout = waiting();
     checkout.cancel(at(200));
+    let kept = std::iter::from_fn(|| checkout.poll_output())
+        .filter_map(|output| if let Output::Save(saved) = output { Some(saved) } else { None })
+        .last();
+    let mut checkout = Checkout::new(Saved::from_text(&kept.unwrap().to_text()));
+    checkout.resume(at(0));
+    asked_and_cancelled(&mut checkout);
+}
+
+#[test]
+fn what_is_kept_can_be_read_back_and_nothing_else_can() {
+    for scene in [None, Some(Scene::Dynqr), Some(Scene::Paypage)] {
+        for cancel_wanted in [false, true] {
+            let saved = Saved { order_number: number("A_b-9"), scene, cancel_wanted };
+            assert_eq!(Saved::from_text(&saved.to_text()), Some(saved));
+        }
+    }
+    for text in
+        ["", "1", "1 M-1", "1 M-1 -", "2 M-1 - pay", "1 M-1 - pays", "1 M-1 - pay x", "1 M!1 - pay", "1 M-1 QR pay"]
+    {
+        assert_eq!(Saved::from_text(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_cancel_while_the_order_is_still_looked_for_cancels_what_is_found() {
+    let mut checkout = Checkout::new(None);
+    checkout.resume(at(0));
+    checkout.cancel(at(10));
     drain(&mut checkout);
-    checkout.handle_answer(at(300), TROUBLE);
+    let found = snapshot(NUMBER, Some(GatewayStatus::Created), 1);
+    checkout.handle_answer(at(100), Answer::Found(Some(Box::new(found))));
+    asked_and_cancelled(&mut checkout);
+}
+
+#[test]
+fn a_hidden_page_asks_once_a_minute_and_at_once_when_it_is_seen() {
+    let mut checkout = waiting();
     drain(&mut checkout);
-    checkout.handle_attention(at(400));
-    let (sent, wake_at) = drain(&mut checkout);
-    assert_eq!(sent, vec![]);
-    assert!(wake_at.unwrap() >= Millis(3_300));
+    checkout.handle_visibility(at(200), false);
+    checkout.handle_answer(at(25_100), Answer::NotModified);
+    assert_eq!(next_sent(&mut checkout).1, Millis(60_100));
+    checkout.handle_answer(at(85_100), Answer::NotModified);
+    checkout.handle_visibility(at(86_000), true);
+    assert_eq!(next_sent(&mut checkout).1, Millis(86_000));
+}
+
+/// A tab that has the pending order and has lost the lead.
+fn following() -> Checkout {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_lead(at(1_000), false);
+    let outputs: Vec<Output> = std::iter::from_fn(|| checkout.poll_output()).collect();
+    assert_eq!(outputs, [Output::Abort, Output::WakeAt(None)]);
+    checkout
+}
+
+#[test]
+fn a_tab_that_follows_asks_nothing_and_shows_what_the_leader_was_told() {
+    let mut checkout = following();
+    checkout.handle_attention(at(2_000));
+    let news =
+        Snapshot { pay_url: Some("https://pay.example/2".into()), ..snapshot(NUMBER, Some(GatewayStatus::Created), 2) };
+    checkout.handle_hearsay(at(3_000), &news);
+    assert_eq!(drain(&mut checkout), (vec![], None));
+    let View::Pending { pay_url, .. } = checkout.view(Millis(3_000)) else { panic!("not pending") };
+    assert_eq!(pay_url.as_deref(), Some("https://pay.example/2"));
+    checkout.handle_lead(at(4_000), true);
+    assert_eq!(drain(&mut checkout).0, vec![query(Some(2), Some(HOLD))]);
+}
+
+#[test]
+fn r11_a_tab_that_hears_paid_from_another_one_asks_before_it_shows_it() {
+    let mut checkout = following();
+    let paid = snapshot(NUMBER, Some(GatewayStatus::PaidSuccess), 2);
+    checkout.handle_hearsay(at(3_000), &paid);
+    checkout.handle_hearsay(at(3_001), &paid);
+    assert!(matches!(checkout.view(Millis(3_000)), View::Pending { .. }));
+    assert_eq!(drain(&mut checkout).0, vec![query(Some(1), None)]);
+    checkout.handle_answer(at(3_100), Answer::NotModified); // it was not true
+    assert_eq!(drain(&mut checkout), (vec![], None));
+    checkout.handle_hearsay(at(4_000), &paid);
+    drain(&mut checkout);
+    checkout.handle_answer(at(4_100), Answer::Snapshot(paid));
+    assert!(matches!(checkout.view(Millis(4_100)), View::Paid { .. }));
+}
+
+#[test]
+fn a_tab_that_follows_goes_on_with_the_order_that_the_leader_made_after_a_failure() {
+    let mut checkout = following();
+    checkout.handle_hearsay(at(3_000), &snapshot(NUMBER, Some(GatewayStatus::Failure), 2));
+    drain(&mut checkout);
+    checkout.handle_answer(at(3_100), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 2)));
+    checkout.handle_hearsay(at(4_000), &snapshot(FRESH, Some(GatewayStatus::Created), 1));
+    let (request, _) = next_sent(&mut checkout);
+    assert_eq!(request, Request::Query { order_number: number(FRESH), version: None, hold: None });
+}
+
+#[test]
+fn hearsay_about_another_amount_is_not_taken() {
+    let mut checkout = following();
+    let mut wrong = snapshot(NUMBER, Some(GatewayStatus::Created), 9);
+    wrong.amount.amount = "99.00".parse().unwrap();
+    wrong.pay_url = Some("https://evil.example".into());
+    checkout.handle_hearsay(at(3_000), &wrong);
+    let View::Pending { pay_url: None, .. } = checkout.view(Millis(3_000)) else { panic!("it was taken") };
 }

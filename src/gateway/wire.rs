@@ -12,7 +12,7 @@ use crate::order::{Failure, FailureReason, GatewayStatus, OrderState};
 use crate::order_number::OrderNumber;
 use crate::time::UnixMillis;
 
-/// The paths of the calls on acquire orders, below the base URL.
+/// The paths of the calls, below the base URL.
 pub mod path {
     /// Create, or answer with the order that the number already names.
     pub const PLACE_ORDER: &str = "acquire2/placeOrder";
@@ -20,6 +20,24 @@ pub mod path {
     pub const GET_ORDER: &str = "acquire2/getOrder";
     /// Cancel an order that is not paid.
     pub const CANCEL_ORDER: &str = "acquire2/cancelOrder";
+    /// Close an unpaid order, give back a paid one.
+    pub const REVOKE_ORDER: &str = "acquire2/revokeOrder";
+    /// Change when an open order ends.
+    pub const UPDATE_EXPIRED_TIME: &str = "acquire2/updateExpiredTime";
+    /// Who scanned a code.
+    pub const GET_CASHIER_URL_INFO: &str = "acquire2/getCashierUrlInfo";
+    /// Who paid an order.
+    pub const GET_ORDER_PAYER: &str = "acquire2/getOrderPayer";
+    /// The orders of some days, by pages.
+    pub const QUERY_ORDER_PAGE: &str = "acquire2Query/queryOrderPage";
+    /// Give money back to a payer.
+    pub const PLACE_REFUND: &str = "acquire2/refund/placeOrder";
+    /// Query a refund.
+    pub const GET_REFUND: &str = "acquire2/refund/getOrder";
+    /// Send money to somebody.
+    pub const PLACE_TRANSFER: &str = "transfer/placeTransferOrder";
+    /// Query a transfer.
+    pub const GET_TRANSFER: &str = "transfer/getTransferOrder";
 }
 
 /// The values of [`Head::code`] that decide something.
@@ -48,16 +66,54 @@ pub mod code {
     pub const ORDER_SETTLED: &str = "62003";
     /// No order has this number. After a creation with an unknown outcome this is not final.
     pub const MERCHANT_ORDER_NO_NOT_EXIST: &str = "62004";
+    /// More is to be refunded than is left of the payment.
+    pub const REFUND_AMOUNT_EXCEEDED: &str = "62006";
+    /// No refund has this number.
+    pub const REFUND_MERCHANT_ORDER_NO_NOT_EXIST: &str = "62007";
     /// `expiredTime` is before `requestTime`.
     pub const EXPIREDTIME_LESS_THAN_REQUESTTIME: &str = "62008";
     /// `expiredTime` is more than 48 h after `requestTime`.
     pub const EXPIREDTIME_TOO_LATER: &str = "62009";
     /// The scene is unknown or not open to this merchant.
     pub const PAYSCENECODE_ILLEGAL: &str = "62012";
+    /// The order is not paid, so there is nothing to refund and no payer.
+    pub const ORDER_NOT_PAID: &str = "62015";
     /// The number is taken by an order with other parameters.
     pub const MERCHANT_ORDER_NO_EXIST: &str = "62016";
+    /// The number is taken by a refund with other parameters.
+    pub const REFUND_MERCHANT_ORDER_NO_EXIST: &str = "62017";
+    /// `payeeMid` names nobody.
+    pub const PAYEEMID_NOT_EXIST: &str = "62019";
+    /// The merchant has not applied for this product.
+    pub const PRODUCT_IS_NOT_APPLIED: &str = "62026";
+    /// The number is taken by a transfer that has arrived.
+    pub const ORDER_SUCCESS: &str = "62028";
+    /// The number is taken by a transfer that is under way.
+    pub const ORDER_CREATED: &str = "62029";
+    /// No order has this number of PayBy's.
+    pub const ORDER_NO_NOT_EXIST: &str = "62035";
+    /// The revocation failed inside PayBy.
+    pub const REVOKE_FAILURE: &str = "62039";
+    /// The order is revoked, so there is nothing left to refund.
+    pub const ACQUIRE_ORDER_REVOKED: &str = "62040";
+    /// The order is refunded, so there is nothing left to revoke.
+    pub const ACQUIRE_ORDER_REFUNDED: &str = "62041";
+    /// PayBy will not refund this.
+    pub const REFUND_REJECTED: &str = "62045";
+    /// PayBy will not revoke this.
+    pub const REVOKE_REJECTED: &str = "62046";
     /// The scene needs a `redirectUrl`.
     pub const MISSING_REDIRECT_URL: &str = "62072";
+    /// `oneTimePayment` is neither "true" nor "false".
+    pub const INVALID_ONE_TIME_PAYMENT: &str = "62073";
+    /// The scene needs an `eWalletCode`.
+    pub const MISSING_E_WALLET_CODE: &str = "62080";
+    /// `eWalletCode` names no wallet.
+    pub const INVALID_E_WALLET_CODE: &str = "62081";
+    /// No pay page has this URL.
+    pub const TOKEN_URL_NOT_EXIST: &str = "62082";
+    /// The new end is not within 15 days from now.
+    pub const INVALID_EXPIRED_TIME: &str = "62089";
 }
 
 /// The envelope of a request. `bizContent` is kept as raw text: the signature is over its bytes, and a retry sends the
@@ -247,6 +303,288 @@ impl AcquireOrder {
         });
         OrderState::reported(self.status, revoked, failure)
     }
+}
+
+/// `updateExpiredTime`'s parameters: one of an order's two numbers, and its new end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateExpiredTime {
+    /// The merchant's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant_order_no: Option<OrderNumber>,
+    /// PayBy's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_no: Option<String>,
+    /// When it can no longer be paid: within 15 days from now.
+    pub expired_time: UnixMillis,
+}
+
+/// `getCashierUrlInfo`'s parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CashierUrl {
+    /// The pay page, or what the QR code holds.
+    pub token_url: String,
+}
+
+/// The body of an answer to `getCashierUrlInfo` and `getOrderPayer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayerBody {
+    /// Who it is; nobody, while nobody has opened the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Payer>,
+}
+
+/// A payer, as far as a merchant may know them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payer {
+    /// Like `+971-58*****92`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile_number_mask: Option<String>,
+}
+
+/// `queryOrderPage`'s parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryOrderPage {
+    /// The first day, `YYYY-MM-DD`.
+    pub start_date: String,
+    /// The last day, `YYYY-MM-DD`.
+    pub end_date: String,
+    /// Orders of these statuses only; of every status, if there are none.
+    #[serde(default)]
+    pub include_status_list: Vec<GatewayStatus>,
+    /// Which page.
+    pub sort_page_param: SortPageParam,
+}
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortPageParam {
+    /// From 0.
+    pub number: usize,
+    /// How many orders a page has.
+    pub size: usize,
+}
+
+/// The body of an answer to `queryOrderPage`, as PayBy's Java SDK has a page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPageBody {
+    /// The page's orders, oldest first.
+    pub items: Vec<AcquireOrder>,
+    /// How many orders there are on all pages.
+    pub total_elements: usize,
+    /// How many pages there are.
+    pub total_pages: usize,
+    /// Which page it is.
+    pub sort_page_param: SortPageParam,
+}
+
+/// `refund/placeOrder`'s parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceRefund {
+    /// The refund's number.
+    pub refund_merchant_order_no: OrderNumber,
+    /// The merchant's number of the order that was paid, or …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_merchant_order_no: Option<OrderNumber>,
+    /// … PayBy's; never both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_order_no: Option<String>,
+    /// How much goes back.
+    pub amount: WireMoney,
+    /// Why, at most 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// By whom, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_name: Option<String>,
+    /// Where PayBy sends its notifications, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_url: Option<String>,
+    /// The merchant's own note, given back as it is, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<String>,
+}
+
+/// Names a refund by one of its two numbers, never by both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundReference {
+    /// The merchant's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_merchant_order_no: Option<OrderNumber>,
+    /// PayBy's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_no: Option<String>,
+}
+
+/// The body of an answer about one refund.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundBody {
+    /// The refund.
+    pub refund_order: RefundOrder,
+    /// What is left to refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_summary: Option<RefundSummary>,
+}
+
+/// One refund as PayBy tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundOrder {
+    /// The merchant's number.
+    pub refund_merchant_order_no: OrderNumber,
+    /// PayBy's number.
+    pub order_no: String,
+    /// The merchant's number of the order that was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_merchant_order_no: Option<OrderNumber>,
+    /// PayBy's number of that order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_order_no: Option<String>,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// How much goes back.
+    pub amount: WireMoney,
+    /// When it was first asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_time: Option<UnixMillis>,
+    /// Why it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_code: Option<String>,
+    /// Why it failed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_des: Option<String>,
+    /// The merchant's own note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<String>,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RefundStatus {
+    /// Asked for.
+    Created,
+    /// Deducted from the merchant.
+    RefundedSettled,
+    /// With the payer, or with their bank.
+    Success,
+    /// Not made.
+    Failure,
+}
+
+/// What is left of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefundSummary {
+    /// What was paid.
+    pub acquire_amount: WireMoney,
+    /// What can still be refunded; `None` if that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remain_refund_amount: Option<WireMoney>,
+}
+
+/// `transfer/placeTransferOrder`'s parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceTransfer {
+    /// The transfer's number.
+    pub merchant_order_no: OrderNumber,
+    /// What `beneficiaryIdentity` is.
+    pub beneficiary_identity_type: IdentityType,
+    /// Who gets it, encrypted with PayBy's public key and in Base64.
+    pub beneficiary_identity: String,
+    /// Their name.
+    pub beneficiary_full_name: String,
+    /// How much.
+    pub amount: WireMoney,
+    /// What for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<String>,
+    /// Where PayBy sends its notifications, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_url: Option<String>,
+}
+
+/// By what a beneficiary is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum IdentityType {
+    /// A mobile number.
+    PhoneNo,
+    /// A member id at PayBy.
+    MemberId,
+}
+
+/// The body of an answer about one transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferBody {
+    /// The transfer.
+    pub transfer_order: TransferOrder,
+}
+
+/// One transfer as PayBy tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferOrder {
+    /// The merchant's number.
+    pub merchant_order_no: OrderNumber,
+    /// PayBy's number.
+    pub order_no: String,
+    /// Where it stands.
+    pub status: TransferStatus,
+    /// How much.
+    pub amount: WireMoney,
+    /// What the beneficiary is named by.
+    pub beneficiary_identity_type: IdentityType,
+    /// Their name.
+    pub beneficiary_full_name: String,
+    /// When it was first asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_time: Option<UnixMillis>,
+    /// What for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_code: Option<String>,
+    /// Why it failed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_des: Option<String>,
+}
+
+/// Where a transfer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TransferStatus {
+    /// Asked for.
+    Created,
+    /// Arrived.
+    Success,
+    /// Not made.
+    Failure,
+}
+
+/// What PayBy posts to a refund's `notifyUrl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundNotification {
+    /// The same on every delivery of one notification.
+    pub notify_id: String,
+    /// When it was made.
+    pub notify_timestamp: UnixMillis,
+    /// The refund that it is about.
+    #[serde(rename = "refundOrder")]
+    pub refund_order: RefundOrder,
 }
 
 /// How an order was paid.

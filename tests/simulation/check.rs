@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payby_checkout::checkout::{Saved, View};
-use payby_checkout::gateway_hop::Step;
+use payby_checkout::hop::Step;
 use payby_checkout::order::{GatewayStatus, Status};
 use payby_checkout::order_number::OrderNumber;
 
@@ -123,8 +123,11 @@ impl World {
         self.seen.broken.take().map_or(Ok(()), Err)
     }
 
-    /// At the end, long after the faults have stopped (I6): whoever looks knows, and knows the truth.
+    /// At the end, long after the faults have stopped (I6): every order is decided, whoever looks knows, and knows the truth.
     pub fn check_end(&mut self) -> Result<(), String> {
+        if let Some((number, _)) = self.proxy.db.iter().find(|(_, row)| !row.at_gateway.status().is_terminal()) {
+            return Err(format!("I6: at the end {number} is not decided"));
+        }
         let view = &self.tabs.last().unwrap().view;
         let number = match view {
             View::Paid { order_number, .. } | View::Failed { order_number, .. } => order_number,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use payby_checkout::gateway_hop::{Outcome, Step};
+use payby_checkout::hop::{Outcome, Step};
 use payby_checkout::order::{Failure, FailureReason, GatewayStatus, OrderState};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::UnixMillis;

@@ -2,7 +2,7 @@
 //! network and a power supply that fail in every way they can. After every event it checks what must always hold.
 //!
 //! What runs here is what ships: the page's [`Checkout`](payby_checkout::checkout::Checkout) and the proxy's
-//! [`Standing`](payby_checkout::gateway_hop::Standing). What surrounds them (the proxy's tasks and its database, the gateway)
+//! [`Standing`](payby_checkout::hop::Standing). What surrounds them (the proxy's tasks and its database, the gateway)
 //! is modelled in a few hundred lines.
 //!
 //! ```sh

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use payby_checkout::gateway_hop::{Outcome, Step};
+use payby_checkout::hop::{Outcome, Step};
 use payby_checkout::order::{GatewayStatus, Status};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::UnixMillis;

@@ -165,7 +165,8 @@ impl World {
                         self.at(at.since(Millis(self.now)).0, Event::TabTimer { tab, timer });
                     }
                 }
-                Output::Tell => self.show(tab),
+                Output::Tell(view) => self.show(tab, view),
+                Output::Alert(_) => {}
                 Output::Stop(why) => self.seen.breaks(format!("tab {tab} stops: {why:?}")),
             }
         }
@@ -210,8 +211,7 @@ impl World {
     }
 
     /// The tab shows what the machine tells; people act on what they see.
-    fn show(&mut self, tab: usize) {
-        let view = self.tabs[tab].machine.view(Millis(self.now));
+    fn show(&mut self, tab: usize, view: View) {
         self.note(|| format!("tab {tab} shows {view:?}"));
         self.seen.shown(&view, &self.gateway);
         match &view {

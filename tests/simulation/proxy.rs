@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use payby_checkout::checkout::{Answer, Request};
-use payby_checkout::gateway_hop::{Attempt, Errand, Outcome, Pace, Round, Standing, Step};
+use payby_checkout::hop::{Attempt, Errand, Outcome, Policy, Round, Standing, Step, Trouble};
 use payby_checkout::money::{Amount, Currency, Money};
 use payby_checkout::order::{GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
@@ -26,7 +26,6 @@ const LINGER: u64 = 20_000;
 pub struct Row {
     pub at_gateway: Standing,
     pub parameters: Parameters,
-    pub created_at: UnixMillis,
     pub version: u64,
 }
 
@@ -40,6 +39,14 @@ struct Running {
     attempt: Option<(u64, Attempt, Step)>,
     is_rested: bool,
     went_well: bool,
+}
+
+/// An order that is looked after.
+#[derive(Debug, Default)]
+struct Watch {
+    asked_at: Option<u64>,
+    trouble: Trouble,
+    tick: u64,
 }
 
 /// A question that is held.
@@ -59,11 +66,11 @@ pub struct Proxy {
     epoch: u64,
     rounds: BTreeMap<OrderNumber, Running>,
     parked: Vec<Parked>,
-    /// When a page last asked, and how many rounds have failed in a row.
-    watches: BTreeMap<OrderNumber, (u64, u32)>,
+    /// The orders that are looked after: when a page last asked, what went wrong, and which tick is awaited.
+    watches: BTreeMap<OrderNumber, Watch>,
     calls: u64,
     pay_within: Millis,
-    pace: Pace,
+    policy: Policy,
 }
 
 impl Proxy {
@@ -77,7 +84,7 @@ impl Proxy {
             watches: BTreeMap::new(),
             calls: 0,
             pay_within,
-            pace: Pace::default(),
+            policy: Policy::TO_GATEWAY,
         }
     }
 
@@ -127,11 +134,14 @@ impl World {
             let now = self.proxy_clock();
             let expires_at = now.plus(self.proxy.pay_within);
             let parameters = Parameters { amount: AMOUNT, expires_at };
-            let row = Row { at_gateway: Standing::new(expires_at), parameters, created_at: now, version: 1 };
+            let at_gateway = Standing::new(now.moment(), expires_at.moment());
+            let row = Row { at_gateway, parameters, version: 1 };
             self.proxy.db.insert(number.clone(), row);
         }
         let clock = self.proxy_clock();
-        if self.proxy.db[number].at_gateway.next(Round::new(Errand::Create), clock) == Step::Done {
+        if self.proxy.db[number].at_gateway.next(Round::new(Errand::Create), &self.proxy.policy, clock.moment())
+            == Step::Done
+        {
             self.answer_with(asker, number);
         } else {
             self.errand(number, Errand::Create, Some(asker));
@@ -207,10 +217,12 @@ impl World {
 
     fn go_on(&mut self, number: &OrderNumber) {
         let clock = self.proxy_clock();
+        let (policy, now) = (self.proxy.policy, clock.moment());
+        self.change(number, |row| row.at_gateway.mind_the_deadline(&policy, now));
         let row = &self.proxy.db[number];
         let running = self.proxy.rounds.get_mut(number).unwrap();
-        let step = row.at_gateway.next(running.round, clock);
-        let rest = row.at_gateway.rest_before(step, &self.proxy.pace, clock);
+        let step = row.at_gateway.next(running.round, &policy, now);
+        let rest = row.at_gateway.rest_before(step, &policy, now);
         if let Some(rest) = rest.filter(|_| !running.is_rested) {
             running.is_rested = true;
             let epoch = self.proxy.epoch;
@@ -228,7 +240,7 @@ impl World {
     }
 
     fn call(&mut self, number: &OrderNumber, step: Step, clock: UnixMillis) {
-        let attempt = self.change(number, |row| row.at_gateway.begin(step, clock));
+        let attempt = self.change(number, |row| row.at_gateway.begin(step, clock.moment()));
         // Dead after the intent was written and before anything was sent; or just after.
         if self.proxy_fails() {
             return;
@@ -281,54 +293,69 @@ impl World {
             self.answer_with(asker, number);
             self.watch(number);
         }
-        if running.is_watch
-            && let Some((_, failures)) = self.proxy.watches.get_mut(number)
-        {
-            *failures = if running.went_well { 0 } else { *failures + 1 };
-            self.tick_later(number);
+        if running.is_watch {
+            let (policy, now) = (self.proxy.policy, self.proxy_clock().moment());
+            if let Some(watch) = self.proxy.watches.get_mut(number) {
+                if running.went_well {
+                    watch.trouble.ends();
+                } else {
+                    watch.trouble.note(&policy, now);
+                }
+                self.tick_later(number);
+            }
         }
         for (errand, asker) in running.waiting {
             self.errand(number, errand, asker);
         }
     }
 
-    // ---- Watching: while a page asks, or until an order that was given up has come to its end
+    // ---- Watching: until the order is decided, closely while a page asks
 
+    /// A page has asked.
     fn watch(&mut self, number: &OrderNumber) {
-        if self.proxy.db[number].at_gateway.status().is_terminal() {
-            return;
-        }
         let now = self.now;
-        if let Some((asked_at, _)) = self.proxy.watches.get_mut(number) {
-            *asked_at = now;
-        } else {
-            self.proxy.watches.insert(number.clone(), (now, 0));
+        self.look_after(number);
+        let Some(watch) = self.proxy.watches.get_mut(number) else { return };
+        let was_awaited = watch.asked_at.replace(now).is_some_and(|asked_at| now < asked_at + LINGER);
+        if !was_awaited && !self.proxy.rounds.get(number).is_some_and(|running| running.is_watch) {
             self.tick_later(number);
         }
     }
 
-    fn tick_later(&mut self, number: &OrderNumber) {
-        let (clock, random) = (self.proxy_clock(), self.chance.word());
-        let (row, (_, failures)) = (&self.proxy.db[number], self.proxy.watches[number]);
-        let age = clock.since(row.created_at);
-        let pause = row.at_gateway.pause(&self.proxy.pace, clock, age, failures, random);
-        let epoch = self.proxy.epoch;
-        self.at(pause.0, Event::WatchTicks { number: number.clone(), epoch });
+    fn look_after(&mut self, number: &OrderNumber) {
+        let is_live = !self.proxy.db[number].at_gateway.status().is_terminal();
+        if is_live && !self.proxy.watches.contains_key(number) {
+            self.proxy.watches.insert(number.clone(), Watch::default());
+            self.tick_later(number);
+        }
     }
 
-    pub fn watch_ticks(&mut self, number: &OrderNumber, epoch: u64) {
-        if epoch != self.proxy.epoch {
+    fn is_awaited(&self, number: &OrderNumber) -> bool {
+        let asked_at = self.proxy.watches[number].asked_at;
+        asked_at.is_some_and(|asked_at| self.now < asked_at + LINGER)
+            || self.proxy.parked.iter().any(|parked| parked.number == *number)
+    }
+
+    fn tick_later(&mut self, number: &OrderNumber) {
+        let (now, random) = (self.proxy_clock().moment(), self.chance.word());
+        let is_awaited = self.is_awaited(number);
+        let watch = self.proxy.watches.get_mut(number).unwrap();
+        watch.tick += 1;
+        let (tick, failures, epoch) = (watch.tick, watch.trouble.failures(), self.proxy.epoch);
+        let pause = self.proxy.db[number].at_gateway.pause(&self.proxy.policy, now, is_awaited, failures, random);
+        self.at(pause.0, Event::WatchTicks { number: number.clone(), tick, epoch });
+    }
+
+    pub fn watch_ticks(&mut self, number: &OrderNumber, tick: u64, epoch: u64) {
+        if epoch != self.proxy.epoch || self.proxy.watches.get(number).is_none_or(|watch| watch.tick != tick) {
             return;
         }
-        let Some((asked_at, _)) = self.proxy.watches.get(number) else { return };
-        let row = &self.proxy.db[number];
-        let is_parked = self.proxy.parked.iter().any(|parked| parked.number == *number);
-        let is_asked = is_parked || self.now < asked_at + LINGER;
-        if row.at_gateway.status().is_terminal() || !(is_asked || row.at_gateway.cancel_wanted) {
+        let standing = &self.proxy.db[number].at_gateway;
+        if standing.status().is_terminal() {
             self.proxy.watches.remove(number);
             return;
         }
-        let errand = if row.at_gateway.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
+        let errand = if standing.cancel_wanted { Errand::Cancel } else { Errand::Refresh };
         self.errand(number, errand, None);
     }
 
@@ -398,11 +425,8 @@ impl World {
 
     pub fn proxy_starts(&mut self) {
         self.proxy.is_up = true;
-        let unfinished =
-            |(_, row): &(&OrderNumber, &Row)| row.at_gateway.cancel_wanted && !row.at_gateway.status().is_terminal();
-        let numbers: Vec<_> = self.proxy.db.iter().filter(unfinished).map(|(number, _)| number.clone()).collect();
-        for number in numbers {
-            self.watch(&number);
+        for number in self.proxy.db.keys().cloned().collect::<Vec<_>>() {
+            self.look_after(&number);
         }
     }
 
@@ -416,7 +440,7 @@ impl World {
         Snapshot {
             failure: standing.failure(),
             pay_url: standing.pay_url.clone().filter(|_| is_pending),
-            expires_in_ms: standing.expires_at.since(self.proxy_clock()),
+            expires_in_ms: standing.expires_at.since(self.proxy_clock().moment()),
             ..plain
         }
     }

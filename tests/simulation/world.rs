@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use payby_checkout::checkout::{Answer, Request};
-use payby_checkout::gateway_hop::Outcome;
+use payby_checkout::hop::Outcome;
 use payby_checkout::order::OrderState;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
@@ -50,7 +50,7 @@ pub enum Event {
     /// A round may go on after its rest.
     RoundRests { number: OrderNumber, epoch: u64 },
     /// A watched order is due.
-    WatchTicks { number: OrderNumber, epoch: u64 },
+    WatchTicks { number: OrderNumber, tick: u64, epoch: u64 },
     /// What came of a round's call, as the proxy sees it.
     CallEnds { number: OrderNumber, call: u64, epoch: u64, outcome: Outcome },
     /// The proxy starts again.
@@ -171,7 +171,7 @@ impl World {
             Event::ProxyHears { asker, request } => self.proxy_hears(asker, &request),
             Event::ProxyHoldEnds { asker, epoch } => self.hold_ends(asker, epoch),
             Event::RoundRests { number, epoch } => self.go_on_after_rest(&number, epoch),
-            Event::WatchTicks { number, epoch } => self.watch_ticks(&number, epoch),
+            Event::WatchTicks { number, tick, epoch } => self.watch_ticks(&number, tick, epoch),
             Event::CallEnds { number, call, epoch, outcome } => self.call_ends(&number, call, epoch, outcome),
             Event::ProxyStarts => self.proxy_starts(),
             Event::GatewayHears { call, id, epoch } => self.gateway_hears(&call, id, epoch),

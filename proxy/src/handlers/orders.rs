@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use payby_checkout::gateway_hop::{Errand, Round, Step};
+use payby_checkout::hop::{Errand, Round, Step};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene};
 use tokio::time::{Instant, timeout_at};
@@ -47,11 +47,11 @@ pub async fn create(
         }
         Begun::Foreign => return Err(ApiError::not_found()),
     };
-    if order.at_gateway.next(Round::new(Errand::Create), app.now()) != Step::Done {
+    if order.at_gateway.next(Round::new(Errand::Create), &app.policy, app.now().moment()) != Step::Done {
         worker::run(&app, &order.number, Errand::Create).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
-    worker::watch(&app, &order);
+    worker::asked(&app, &order);
     Ok(answer(&app, &order))
 }
 
@@ -74,7 +74,7 @@ pub async fn read(
     if let Some(wait) = wait {
         order = changed_within(&app, order, &headers, wait).await?;
     }
-    worker::watch(&app, &order);
+    worker::asked(&app, &order);
     let mut response = if conditional::is_known(&headers, order.version) {
         (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&order))]).into_response()
     } else {
@@ -103,7 +103,7 @@ pub async fn cancel(
         worker::run(&app, &order.number, Errand::Cancel).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
-    worker::watch(&app, &order);
+    worker::asked(&app, &order);
     Ok(answer(&app, &order))
 }
 
@@ -143,7 +143,7 @@ async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: 
         if is_news {
             return Ok(order);
         }
-        worker::watch(app, &order);
+        worker::asked(app, &order);
         tokio::select! {
             woken = timeout_at(until, versions.changed()) => {
                 if woken.is_err() {

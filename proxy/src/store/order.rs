@@ -1,7 +1,7 @@
 //! One order as the proxy knows it, and its row.
 
 use payby_checkout::gateway::wire::{PaySceneParams, PlaceOrder, WireMoney};
-use payby_checkout::gateway_hop::Standing;
+use payby_checkout::hop::Standing;
 use payby_checkout::money::Money;
 use payby_checkout::order::{Failure, GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
@@ -70,9 +70,8 @@ impl NewOrder {
             scene: self.scene,
             amount: self.amount,
             biz_content: self.biz_content.clone(),
-            created_at: self.created_at,
             version: 1,
-            at_gateway: Standing::new(self.expires_at),
+            at_gateway: Standing::new(self.created_at.moment(), self.expires_at.moment()),
         }
     }
 }
@@ -90,8 +89,6 @@ pub struct Order {
     pub amount: Money,
     /// `placeOrder`'s parameters. R1: the very same bytes on every attempt.
     pub biz_content: String,
-    /// When its intent was written down.
-    pub created_at: UnixMillis,
     /// Grows with every change that a page can see.
     pub version: u64,
     /// Where it stands at the gateway.
@@ -121,14 +118,14 @@ impl Order {
         Snapshot {
             failure: self.at_gateway.failure(),
             pay_url: self.shown_pay_url(),
-            expires_in_ms: if live { self.at_gateway.expires_at.since(now) } else { Millis(0) },
+            expires_in_ms: if live { self.at_gateway.expires_at.since(now.moment()) } else { Millis(0) },
             next_poll_ms: live.then(|| self.next_poll(now)),
             ..Snapshot::of_state(self.number.clone(), &self.at_gateway.state, self.amount, self.scene, self.version)
         }
     }
 
     fn next_poll(&self, now: UnixMillis) -> Millis {
-        let age = now.since(self.created_at);
+        let age = now.moment().since(self.at_gateway.since);
         let first = Millis(schedule::FIRST.0.saturating_sub(age.0));
         schedule::pause(age, random::number()).max(first)
     }
@@ -157,7 +154,7 @@ pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> R
     .bind(currency_text(order.amount.currency))
     .bind(order.biz_content.as_bytes())
     .bind(integer(order.at_gateway.expires_at.0))
-    .bind(integer(order.created_at.0))
+    .bind(integer(order.at_gateway.since.0))
     .bind(state_text(&order.at_gateway.state)?)
     .bind(status_text(order.status()))
     .bind(integer(order.version))
@@ -218,16 +215,15 @@ pub(super) async fn of_purchase<'c>(db: impl Executor<'c, Database = Sqlite>, pu
     query.fetch_all(db).await?.iter().map(read).collect()
 }
 
-pub(super) async fn unfinished_cancels<'c>(db: impl Executor<'c, Database = Sqlite>) -> Result<Vec<OrderNumber>> {
-    let query =
-        sqlx::query("SELECT order_number FROM orders WHERE cancel_wanted = 1 AND status IN ('unknown', 'pending')");
+pub(super) async fn live<'c>(db: impl Executor<'c, Database = Sqlite>) -> Result<Vec<OrderNumber>> {
+    let query = sqlx::query("SELECT order_number FROM orders WHERE status IN ('unknown', 'pending')");
     query.fetch_all(db).await?.iter().map(number).collect()
 }
 
 fn read(row: &SqliteRow) -> Result<Order> {
-    let time = |column: &str| row.try_get::<i64, _>(column).map(|at| UnixMillis(at.cast_unsigned()));
+    let time = |column: &str| row.try_get::<i64, _>(column).map(|at| Millis(at.cast_unsigned()));
     let maybe_time =
-        |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(|at| UnixMillis(at.cast_unsigned())));
+        |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(|at| Millis(at.cast_unsigned())));
     let flag = |column: &str| row.try_get::<i64, _>(column).map(|flag| flag != 0);
     Ok(Order {
         number: number(row)?,
@@ -236,11 +232,11 @@ fn read(row: &SqliteRow) -> Result<Order> {
         amount: money(row)?,
         biz_content: String::from_utf8(row.try_get("biz_content")?)
             .map_err(|error| unreadable("biz_content", error))?,
-        created_at: time("created_at")?,
         version: row.try_get::<i64, _>("version")?.cast_unsigned(),
         at_gateway: Standing {
             state: serde_json::from_str(row.try_get("state")?).map_err(|error| unreadable("state", error))?,
             pay_url: row.try_get("pay_url")?,
+            since: time("created_at")?,
             expires_at: time("expires_at")?,
             create_unknown_at: maybe_time("create_unknown_at")?,
             cancel_wanted: flag("cancel_wanted")?,

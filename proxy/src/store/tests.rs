@@ -62,8 +62,8 @@ async fn what_is_stored_is_there_after_opening_again() {
         .change(&begun.number, |order| {
             order.at_gateway.learn(&paid, Some("https://pay.example/1".to_owned()));
             (order.at_gateway.create_unknown_at, order.at_gateway.cancel_wanted, order.at_gateway.cancel_unknown) =
-                (Some(NOW), true, true);
-            (order.at_gateway.queried_at, order.at_gateway.cancel_sent_at) = (Some(UnixMillis(7)), Some(UnixMillis(8)));
+                (Some(NOW.moment()), true, true);
+            (order.at_gateway.queried_at, order.at_gateway.cancel_sent_at) = (Some(Millis(7)), Some(Millis(8)));
         })
         .await
         .unwrap()
@@ -84,7 +84,7 @@ async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else() {
     let version = async |change: fn(&mut Order, &OrderState)| {
         store.change(&number("N-1"), |order| change(order, &created)).await.unwrap().unwrap().after.version
     };
-    assert_eq!(version(|order, _| order.at_gateway.queried_at = Some(NOW)).await, 1);
+    assert_eq!(version(|order, _| order.at_gateway.queried_at = Some(NOW.moment())).await, 1);
     assert_eq!(version(|order, state| order.at_gateway.learn(state, None)).await, 2);
     assert_eq!(version(|order, state| order.at_gateway.learn(state, None)).await, 2);
     assert_eq!(
@@ -120,7 +120,7 @@ async fn what_is_sent_is_what_was_written_down_first() {
     store.begin_order(&first).await.unwrap();
     let later = NewOrder { biz_content: "{}".to_owned(), expires_at: UnixMillis(1), ..first.clone() };
     let Begun::Ours(order) = store.begin_order(&later).await.unwrap() else { panic!() };
-    assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at));
+    assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at.moment()));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Orders at the gateway: what is sent, what is believed, what a page is told.
 
+use payby_checkout::hop::Policy;
 use payby_checkout::time::Millis;
 use reqwest::Method;
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use crate::fake_payby::Fault;
 use crate::proxy::{Proxy, purchase, send};
 
-const LANDING_WINDOW: Millis = payby_checkout::gateway_hop::LANDING_WINDOW;
+const LANDING_WINDOW: Millis = Policy::TO_GATEWAY.landing_window.unwrap();
 
 #[tokio::test]
 async fn an_order_is_created_notified_and_paid() {

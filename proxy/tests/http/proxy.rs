@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use payby_checkout::hop::Policy;
 use payby_checkout::time::{Millis, UnixMillis};
-use payby_proxy::config::{Clock, Pace};
+use payby_proxy::config::Clock;
 use payby_proxy::random::Hash;
 use payby_proxy::{Config, Running, start};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -106,7 +107,8 @@ impl Proxy {
             settings.into_iter().map(|(name, value)| (format!("PAYBY_PROXY_{name}"), value)).collect();
         let mut config = Config::load(None, environment).await.unwrap();
         let (ms, clock) = (Millis, Arc::clone(&self.clock));
-        config.pace = Pace { query_min: ms(1), query_max: ms(5), cancel_min: ms(1), cancel_max: ms(5) };
+        config.policy =
+            Policy { query_min: ms(1), query_max: ms(5), cancel_min: ms(1), cancel_max: ms(5), ..Policy::TO_GATEWAY };
         config.clock = Clock::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
         let running = start(config).await.unwrap();
         self.url = format!("http://{}", running.address);

@@ -1,7 +1,7 @@
 //! Our checkout machine, run in virtual time over a modelled backend. What decides here is what ships.
 
 use payby_checkout::checkout::{Answer, Checkout, Now, Output, Request, View};
-use payby_checkout::gateway_hop::Pace;
+use payby_checkout::hop::Policy;
 use payby_checkout::money::{Currency, Money};
 use payby_checkout::order::{GatewayStatus, OrderState};
 use payby_checkout::order_number::OrderNumber;
@@ -107,8 +107,8 @@ impl<'a> Page<'a> {
                 Output::Send(request) => self.send(&request),
                 Output::Abort => self.in_flight = None,
                 Output::WakeAt(at) => self.timer = at.map(|at| at.since(self.ahead)),
-                Output::Tell => self.look(),
-                Output::Save(_) | Output::Stop(_) => {}
+                Output::Tell(_) => self.look(),
+                Output::Save(_) | Output::Alert(_) | Output::Stop(_) => {}
             }
         }
     }
@@ -174,7 +174,7 @@ struct Desk<'a> {
     payer: &'a Payer,
     backend: Backend,
     network: Network,
-    pace: Pace,
+    policy: Policy,
     /// When it knew what the gateway has decided, if it does.
     knows_at: Option<Millis>,
     /// When it queries the gateway next, and until when it goes on with that.
@@ -184,8 +184,8 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn new(payer: &'a Payer, backend: Backend) -> Self {
-        let (network, pace) = (payer.gateway(), Pace::default());
-        Self { payer, backend, network, pace, knows_at: None, next_query: pace.query_min, watched_until: Millis(0) }
+        let (network, policy) = (payer.gateway(), Policy::TO_GATEWAY);
+        Self { payer, backend, network, policy, knows_at: None, next_query: policy.query_min, watched_until: Millis(0) }
     }
 
     /// The answer to a request that arrives at `at`, and when it leaves.
@@ -238,7 +238,7 @@ impl<'a> Desk<'a> {
             }
             // R9
             let pause = schedule::pause(asked_at, self.network.random());
-            self.next_query = asked_at.plus(pause.clamp(self.pace.query_min, self.pace.query_max));
+            self.next_query = asked_at.plus(pause.clamp(self.policy.query_min, self.policy.query_max));
         }
         self.watched_until = until.plus(LINGER);
     }
