@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::journal::{Event, Via};
 use crate::model::Action;
-use crate::simulator::{self, Simulator};
+use crate::simulator::Simulator;
 
 pub(crate) fn router() -> Router<Arc<Simulator>> {
     Router::new()
@@ -35,7 +35,7 @@ async fn style() -> Response {
 
 async fn show(State(simulator): State<Arc<Simulator>>, Path(token): Path<String>) -> Response {
     let mut state = simulator.state();
-    let now = simulator::now();
+    let now = simulator.now();
     state.model.catch_up(now);
     let Some(id) = state.model.by_token(&token) else {
         return answer(StatusCode::NOT_FOUND, None, page::no_such_order());
@@ -54,7 +54,7 @@ async fn decline(state: State<Arc<Simulator>>, token: Path<String>) -> Response 
 
 fn act(simulator: &Simulator, token: &str, action: Action) -> Response {
     let mut state = simulator.state();
-    let now = simulator::now();
+    let now = simulator.now();
     let Some(id) = state.model.by_token(token) else {
         return answer(StatusCode::NOT_FOUND, None, page::no_such_order());
     };

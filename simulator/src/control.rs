@@ -4,10 +4,15 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /sim/orders` | | array of [`OrderView`], oldest first |
-//! | `GET /sim/events` | | array of [`Entry`](crate::journal::Entry), oldest first |
-//! | `POST /sim/orders/{merchantOrderNo}/pay`, `/decline`, `/settle` | | [`OrderView`]; 404 if there is none, 409 and the [`OrderView`] if its state does not allow it |
+//! | `GET /sim/refunds`, `/transfers` | | array of what PayBy tells of them, oldest first |
+//! | `GET /sim/events` | | array of [`Entry`](crate::journal::Entry), oldest first; a page to read is `/sim/log` |
+//! | `POST /sim/orders/{merchantOrderNo}/pay`, `/decline`, `/expire`, `/settle` | | [`OrderView`]; 404 if there is none, 409 and the [`OrderView`] if its state does not allow it |
+//! | `POST /sim/refunds/{number}/fail`, `/sim/transfers/{number}/fail` | | `{}`; 409 if there is none under way |
 //! | `POST /sim/clock/advance` | `{"ms": 120000}` | `{}`: [time has passed for all that waits](crate::model::Model::advance) |
-//! | `POST /sim/faults` | `{"call": "placeOrder"` or `"getOrder"`, `"cancelOrder"`, `"*"`, `"fault":` a [`Fault`]`, "times": 1}` | `{}` |
+//! | `POST /sim/faults` | a [`Rule`]: `{"call": "placeOrder", "fault": "lost_answer", "times": 1}` | `{}` |
+//! | `GET`, `PUT`, `DELETE /sim/faults` | for `PUT` a [`Profile`] | the [`Profile`] that is left |
+//! | `POST /sim/payers` | a [`Payer`]: `{"afterQueries": 2}` | `{}`; `DELETE` sends all home, `GET` tells them |
+//! | `POST /sim/alerts` | whatever the merchant's stack sends to alert a person; it counts for the orders that it names | `{}` |
 //!
 //! A body needs `Content-Type: application/json`. What is wrong with a request stands in `{"error": "…"}`, with status 4xx.
 
@@ -27,10 +32,12 @@ use payby_checkout::time::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::faults::{Fault, Only};
+use crate::faults::{Faults, Profile, Rule};
 use crate::journal::{Event, Via};
-use crate::model::{Action, Model, Order};
-use crate::simulator::{self, Simulator};
+use crate::log_page;
+use crate::model::{Action, Model, Order, Refund, Transfer};
+use crate::payers::Payer;
+use crate::simulator::Simulator;
 
 /// An order as `/sim` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -71,9 +78,17 @@ pub(crate) fn router() -> Router<Arc<Simulator>> {
     Router::new()
         .route("/orders", get(orders))
         .route("/orders/{merchant_order_no}/{action}", post(act))
+        .route("/refunds", get(refunds))
+        .route("/refunds/{number}/fail", post(fail_refund))
+        .route("/transfers", get(transfers))
+        .route("/transfers/{number}/fail", post(fail_transfer))
         .route("/events", get(events))
+        .route("/log", get(log_page::show))
+        .route("/log.css", get(log_page::style))
         .route("/clock/advance", post(advance))
-        .route("/faults", post(add_fault))
+        .route("/faults", get(faults).post(add_fault).put(set_faults).delete(clear_faults))
+        .route("/payers", get(payers).post(add_payer).delete(clear_payers))
+        .route("/alerts", post(alert))
         .layer(middleware::from_fn(refuse_web_pages))
 }
 
@@ -86,7 +101,7 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
 
 async fn orders(State(simulator): State<Arc<Simulator>>) -> Response {
     let mut state = simulator.state();
-    state.model.catch_up(simulator::now());
+    state.model.catch_up(simulator.now());
     let orders: Vec<_> = state.model.orders().map(|order| OrderView::new(&state.model, order)).collect();
     axum::Json(orders).into_response()
 }
@@ -100,11 +115,12 @@ async fn act(State(simulator): State<Arc<Simulator>>, Path((number, action)): Pa
     let action = match action.as_str() {
         "pay" => Action::Pay,
         "decline" => Action::Decline,
+        "expire" => Action::Expire,
         "settle" => Action::Settle,
-        _ => return refused(StatusCode::NOT_FOUND, "an order can be paid, declined and settled here"),
+        _ => return refused(StatusCode::NOT_FOUND, "an order can be paid, declined, expired and settled here"),
     };
     let mut state = simulator.state();
-    let now = simulator::now();
+    let now = simulator.now();
     let Some(id) = state.model.by_number(&number) else {
         return refused(StatusCode::NOT_FOUND, "no order has this number");
     };
@@ -130,21 +146,82 @@ async fn advance(State(simulator): State<Arc<Simulator>>, Json(Advance { ms }): 
     axum::Json(json!({})).into_response()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AddFault {
-    call: Only,
-    fault: Fault,
-    #[serde(default = "once")]
-    times: u32,
+async fn add_fault(State(simulator): State<Arc<Simulator>>, Json(rule): Json<Rule>) -> Response {
+    simulator.state().faults.add(rule);
+    axum::Json(json!({})).into_response()
 }
 
-const fn once() -> u32 {
-    1
+async fn set_faults(State(simulator): State<Arc<Simulator>>, Json(profile): Json<Profile>) -> Response {
+    simulator.state().faults = Faults::new(profile);
+    faults(State(simulator)).await
 }
 
-async fn add_fault(State(simulator): State<Arc<Simulator>>, Json(fault): Json<AddFault>) -> Response {
-    simulator.state().faults.add(fault.call, fault.fault, fault.times);
+async fn clear_faults(state: State<Arc<Simulator>>) -> Response {
+    set_faults(state, Json(Profile::default())).await
+}
+
+async fn faults(State(simulator): State<Arc<Simulator>>) -> Response {
+    axum::Json(simulator.state().faults.profile()).into_response()
+}
+
+async fn add_payer(State(simulator): State<Arc<Simulator>>, Json(payer): Json<Payer>) -> Response {
+    simulator.state().payers.add(payer);
+    axum::Json(json!({})).into_response()
+}
+
+async fn payers(State(simulator): State<Arc<Simulator>>) -> Response {
+    axum::Json(simulator.state().payers.all()).into_response()
+}
+
+async fn clear_payers(State(simulator): State<Arc<Simulator>>) -> Response {
+    simulator.state().payers.clear();
+    axum::Json(json!({})).into_response()
+}
+
+async fn refunds(State(simulator): State<Arc<Simulator>>) -> Response {
+    let mut state = simulator.state();
+    state.model.catch_up(simulator.now());
+    axum::Json(state.model.refunds().map(Refund::report).collect::<Vec<_>>()).into_response()
+}
+
+async fn transfers(State(simulator): State<Arc<Simulator>>) -> Response {
+    let mut state = simulator.state();
+    state.model.catch_up(simulator.now());
+    axum::Json(state.model.transfers().map(Transfer::report).collect::<Vec<_>>()).into_response()
+}
+
+async fn fail_refund(State(simulator): State<Arc<Simulator>>, Path(number): Path<String>) -> Response {
+    let failed = simulator.state().model.fail_refund(simulator.now(), &number);
+    failed_or_not(&simulator, failed)
+}
+
+async fn fail_transfer(State(simulator): State<Arc<Simulator>>, Path(number): Path<String>) -> Response {
+    let failed = simulator.state().model.fail_transfer(simulator.now(), &number);
+    failed_or_not(&simulator, failed)
+}
+
+fn failed_or_not(simulator: &Simulator, failed: bool) -> Response {
+    simulator.bell.notify_one();
+    if failed { axum::Json(json!({})).into_response() } else { refused(StatusCode::CONFLICT, "none is under way") }
+}
+
+/// Any JSON, by any client: what it says is not looked at, but for the order numbers in it.
+async fn alert(State(simulator): State<Arc<Simulator>>, body: String) -> Response {
+    let mut state = simulator.state();
+    let now = simulator.now();
+    let is_symbol = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '-' | '_');
+    let mut named: Vec<_> =
+        body.split(|symbol| !is_symbol(symbol)).filter(|word| state.known.contains_key(*word)).collect();
+    named.sort_unstable();
+    named.dedup();
+    let text: String = body.chars().take(500).collect();
+    if named.is_empty() {
+        state.journal.record(now, Event::Alert { merchant_order_no: None, text: text.clone() });
+    }
+    for number in named {
+        let merchant_order_no = Some(number.to_owned());
+        state.journal.record(now, Event::Alert { merchant_order_no, text: text.clone() });
+    }
     axum::Json(json!({})).into_response()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use payby_checkout::gateway::wire::ApplyStatus;
+use payby_checkout::money::Amount;
 use payby_checkout::order::GatewayStatus;
 use payby_checkout::time::{Millis, UnixMillis};
 use serde::Serialize;
@@ -44,6 +45,12 @@ pub enum Event {
         partner_id: Option<String>,
         /// The order that it named, if its signature verified; known also where it named PayBy's number.
         merchant_order_no: Option<String>,
+        /// Whether it named PayBy's number instead of the merchant's.
+        #[serde(skip_serializing_if = "is_false")]
+        by_order_no: bool,
+        /// How much it asked to be paid.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        amount: Option<Amount>,
         /// Whether its signature verified.
         verified: bool,
         /// What went wrong on purpose.
@@ -68,7 +75,7 @@ pub enum Event {
     },
     /// A notification was sent, and acknowledged or not.
     Notification {
-        /// The order that it is about.
+        /// The order, refund or transfer that it is about.
         merchant_order_no: String,
         /// The same on every attempt.
         notify_id: String,
@@ -76,6 +83,9 @@ pub enum Event {
         attempt: usize,
         /// Where it was sent.
         url: String,
+        /// What went wrong on purpose.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
         /// Whether it was acknowledged.
         acknowledged: bool,
         /// What came of it, in words.
@@ -83,6 +93,18 @@ pub enum Event {
         /// After which time it is tried again, in milliseconds; `None` if it is not.
         next_in_ms: Option<Millis>,
     },
+    /// The merchant's stack has alerted a person: `POST /sim/alerts`.
+    Alert {
+        /// The order that the alert names, if it names one that is known.
+        merchant_order_no: Option<String>,
+        /// The alert's beginning.
+        text: String,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where a payer's act comes from.
@@ -93,6 +115,8 @@ pub enum Via {
     Cashier,
     /// The API under `/sim`.
     Control,
+    /// A payer who acts by themselves.
+    Auto,
 }
 
 impl Journal {
@@ -108,19 +132,33 @@ impl Journal {
     }
 
     /// The events, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    #[must_use]
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
     }
 }
 
 impl Event {
+    /// The order that it is about, by the merchant's number.
+    #[must_use]
+    pub fn order(&self) -> Option<&str> {
+        match self {
+            Self::Call { merchant_order_no, .. } | Self::Alert { merchant_order_no, .. } => {
+                merchant_order_no.as_deref()
+            }
+            Self::Payer { merchant_order_no, .. } | Self::Notification { merchant_order_no, .. } => {
+                Some(merchant_order_no)
+            }
+        }
+    }
+
     fn log(&self) {
         match self {
             Self::Call { path, merchant_order_no, verified, fault, code, .. } => tracing::info!(
                 order = merchant_order_no.as_deref(),
                 code = code.as_deref(),
                 verified,
-                fault = fault.map(tracing::field::debug),
+                fault = fault.as_ref().map(tracing::field::debug),
                 "{path}"
             ),
             Self::Payer { merchant_order_no, action, changed, status, .. } => {
@@ -129,6 +167,7 @@ impl Event {
             Self::Notification { merchant_order_no, attempt, acknowledged, result, .. } => {
                 tracing::info!(order = merchant_order_no, attempt, acknowledged, "notification: {result}");
             }
+            Self::Alert { merchant_order_no, .. } => tracing::info!(order = merchant_order_no.as_deref(), "alert"),
         }
     }
 }

@@ -15,9 +15,11 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use payby_checkout::gateway::signature::{SigningKey, VerifyingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::Builder;
@@ -29,6 +31,8 @@ pub struct Keys {
     pub merchant: VerifyingKey,
     /// Signs PayBy's answers and notifications.
     pub payby: SigningKey,
+    /// Reads what the merchant has encrypted for PayBy.
+    secrets: Pkcs1PrivateDecryptingKey,
 }
 
 impl Keys {
@@ -45,14 +49,27 @@ impl Keys {
             .with_context(|| format!("cannot make the directory {}", directory.display()))?;
         let (_, merchant) = pair(directory, "merchant")?;
         let (payby, _) = pair(directory, "payby")?;
+        let file = directory.join("payby_private.pem");
         let payby = payby.with_context(|| {
             format!(
                 "{} is missing beside payby_public.pem: without it no answer can be signed. Put it back, or remove \
                  payby_public.pem to have a new pair made.",
-                directory.join("payby_private.pem").display()
+                file.display()
             )
         })?;
-        Ok(Self { merchant, payby })
+        let private = SecretString::from(read(&file)?.unwrap_or_default());
+        let secrets = decrypting(&private).with_context(|| file.display().to_string())?;
+        Ok(Self { merchant, payby, secrets })
+    }
+
+    /// What the merchant has encrypted with PayBy's public key (RSAES-PKCS1-v1_5) and written in Base64; nothing, if it
+    /// was not.
+    #[must_use]
+    pub fn decrypt(&self, text: &str) -> Option<String> {
+        let ciphertext = STANDARD.decode(text).ok()?;
+        let mut plain = vec![0; self.secrets.min_output_size()];
+        let plain = self.secrets.decrypt(&ciphertext, &mut plain).ok()?;
+        String::from_utf8(plain.to_vec()).ok()
     }
 }
 
@@ -87,16 +104,26 @@ fn pair(directory: &Path, whose: &str) -> anyhow::Result<(Option<SigningKey>, Ve
     Ok((signing, verifying))
 }
 
+fn decrypting(private: &SecretString) -> anyhow::Result<Pkcs1PrivateDecryptingKey> {
+    let pair = rsa_pair(private)?;
+    let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)?;
+    Ok(Pkcs1PrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref())?)?)
+}
+
 fn public_of(private: &SecretString) -> anyhow::Result<String> {
     SigningKey::from_pem(private)?; // Says best what is wrong with it.
-    let block = pem::parse(private.expose_secret())?;
-    let pair = match block.tag() {
-        "RSA PRIVATE KEY" => RsaKeyPair::from_der(block.contents())?,
-        _ => RsaKeyPair::from_pkcs8(block.contents())?,
-    };
+    let pair = rsa_pair(private)?;
     let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())?;
     let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     Ok(pem::encode_config(&pem::Pem::new("PUBLIC KEY", public.as_ref()), lines))
+}
+
+fn rsa_pair(private: &SecretString) -> anyhow::Result<RsaKeyPair> {
+    let block = pem::parse(private.expose_secret())?;
+    Ok(match block.tag() {
+        "RSA PRIVATE KEY" => RsaKeyPair::from_der(block.contents())?,
+        _ => RsaKeyPair::from_pkcs8(block.contents())?,
+    })
 }
 
 fn read(file: &Path) -> anyhow::Result<Option<String>> {

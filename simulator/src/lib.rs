@@ -10,8 +10,8 @@
 //! | the pay page | `cashier` |
 //! | the delivery of notifications | `notifier` |
 //! | what tests and developers can see and do: the API under `/sim` | [`control`] |
-//! | the faults | [`faults`] |
-//! | the event log | [`journal`] |
+//! | the faults, and payers who act by themselves | [`faults`], [`payers`] |
+//! | the event log, and the page that shows it | [`journal`], `log_page` |
 //! | the key files | [`keys`] |
 //!
 //! In a test, run it in the test's own process:
@@ -26,13 +26,16 @@
 //! ```
 
 mod cashier;
+pub mod clock;
 pub mod control;
 pub mod faults;
 mod gateway;
 pub mod journal;
 pub mod keys;
+mod log_page;
 pub mod model;
 mod notifier;
+pub mod payers;
 mod server;
 mod simulator;
 
@@ -42,11 +45,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use payby_checkout::time::Millis;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::clock::Clock;
+use crate::faults::{Faults, Profile};
+use crate::journal::Entry;
+use crate::model::Model;
 use crate::simulator::Simulator;
 
 /// The path of the signed calls, below the public URL.
@@ -63,6 +71,12 @@ pub struct Settings {
     pub keys: PathBuf,
     /// The one merchant's `Partner-Id`.
     pub partner_id: String,
+    /// What goes wrong from the beginning.
+    pub faults: Profile,
+    /// How long after its end PayBy takes to close an order; meanwhile it is CREATED, and cannot be paid.
+    pub closing_delay: Millis,
+    /// What tells the time.
+    pub clock: Clock,
 }
 
 impl Settings {
@@ -73,6 +87,9 @@ impl Settings {
             public_url: None,
             keys: keys.into(),
             partner_id: "200000000001".to_owned(),
+            faults: Profile::default(),
+            closing_delay: Millis(0),
+            clock: Clock::Wall,
         }
     }
 }
@@ -84,6 +101,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where the payer's browser finds it; no slash at the end.
     pub public_url: String,
+    simulator: Arc<Simulator>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -93,6 +111,12 @@ impl Running {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{BASE_PATH}", self.address)
+    }
+
+    /// The event log, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Entry> {
+        self.simulator.state().journal.entries().cloned().collect()
     }
 
     /// Stops: takes no new calls, lets those under way end (for at most 5 s), sends no more notifications.
@@ -121,16 +145,18 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     };
 
     let (stop, stopped) = watch::channel(false);
-    let simulator = Arc::new(Simulator::new(keys, settings.partner_id, &public_url, stopped.clone()));
+    let model = Model::new(format!("{public_url}/cashier")).closing_after(settings.closing_delay);
+    let faults = Faults::new(settings.faults);
+    let simulator = Arc::new(Simulator::new(keys, settings.partner_id, settings.clock, model, faults, stopped.clone()));
     let router = Router::new()
         .nest(BASE_PATH, gateway::router())
         .nest("/cashier", cashier::router())
         .nest("/sim", control::router())
         .with_state(Arc::clone(&simulator));
-    let notifier = notifier::Notifier::new(simulator)?;
+    let notifier = notifier::Notifier::new(Arc::clone(&simulator))?;
     let tasks =
         vec![tokio::spawn(server::serve(listener, router, stopped.clone())), tokio::spawn(notifier.run(stopped))];
-    Ok(Running { address, public_url, stop, tasks })
+    Ok(Running { address, public_url, simulator, stop, tasks })
 }
 
 fn checked(public_url: &str) -> anyhow::Result<String> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use payby_sim::Settings;
+use payby_sim::faults::Profile;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +28,9 @@ struct Options {
     /// The merchant's Partner-Id
     #[arg(long, env = "PAYBY_SIM_PARTNER_ID", value_name = "ID", default_value = "200000000001")]
     partner_id: String,
+    /// What goes wrong from the beginning: a TOML file with a seed and faults
+    #[arg(long, env = "PAYBY_SIM_FAULTS", value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// How the log is written; what is logged, RUST_LOG says
     #[arg(long, env = "PAYBY_SIM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -54,8 +58,9 @@ async fn main() -> anyhow::Result<()> {
     let running = payby_sim::start(Settings {
         listen: options.listen,
         public_url: options.public_url,
-        keys: options.keys,
         partner_id: options.partner_id,
+        faults: options.faults.as_deref().map(Profile::read).transpose()?.unwrap_or_default(),
+        ..Settings::new(options.keys)
     })
     .await?;
     let mut stdout = io::stdout().lock();

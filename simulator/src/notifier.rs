@@ -12,9 +12,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::faults::{Fault, Only};
 use crate::journal::Event;
 use crate::model::Delivery;
-use crate::simulator::{self, Simulator, stopping};
+use crate::simulator::{Simulator, stopping};
 
 /// How long the merchant may take to acknowledge.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +44,7 @@ impl Notifier {
     pub(crate) async fn run(self, stopped: watch::Receiver<bool>) {
         let mut deliveries = JoinSet::new();
         loop {
-            let now = simulator::now();
+            let now = self.simulator.now();
             let (due, next) = {
                 let mut state = self.simulator.state();
                 (state.model.take_due(now), state.model.next_due())
@@ -63,21 +64,56 @@ impl Notifier {
 }
 
 async fn deliver(simulator: Arc<Simulator>, client: Client, delivery: Delivery) {
-    let outcome = post(&simulator, &client, &delivery).await;
-    let acknowledged = outcome.is_ok();
-    let result = outcome.err().unwrap_or_else(|| "acknowledged".to_owned());
-    let mut state = simulator.state();
-    let now = simulator::now();
-    let next_in_ms = state.model.delivered(now, &delivery, acknowledged);
-    let Delivery { notify_id, merchant_order_no, url, attempt, .. } = delivery;
-    let merchant_order_no = merchant_order_no.as_str().to_owned();
-    let event = Event::Notification { merchant_order_no, notify_id, attempt, url, acknowledged, result, next_in_ms };
-    state.journal.record(now, event);
+    let number = delivery.merchant_order_no.as_str();
+    let fault = {
+        let mut state = simulator.state();
+        let amount = state.known.get(number).map(|known| known.amount);
+        state.faults.take(Only::Notification, Some(number), amount)
+    };
+    let true_sign = simulator.keys.payby.sign(delivery.body.as_bytes());
+    match &fault {
+        Some(Fault::WrongSignature) => {
+            let sign = simulator.keys.payby.sign(b"another notification");
+            let outcome = post(&client, &delivery, &sign).await;
+            record(&simulator, &delivery, fault.clone(), outcome, None);
+        }
+        Some(Fault::Duplicate) => {
+            let outcome = post(&client, &delivery, &true_sign).await;
+            record(&simulator, &delivery, fault.clone(), outcome, None);
+        }
+        Some(Fault::Delay { ms } | Fault::DelayRequest { ms }) => {
+            tokio::time::sleep(Duration::from_millis(ms.0)).await;
+        }
+        _ => {}
+    }
+    let is_lost = fault == Some(Fault::LostRequest);
+    let outcome = if is_lost { Err("lost on purpose".to_owned()) } else { post(&client, &delivery, &true_sign).await };
+    let next_in_ms = simulator.state().model.delivered(simulator.now(), &delivery, outcome.is_ok());
+    record(&simulator, &delivery, fault.filter(|_| is_lost), outcome, next_in_ms);
+}
+
+fn record(
+    simulator: &Simulator,
+    delivery: &Delivery,
+    fault: Option<Fault>,
+    outcome: Result<(), String>,
+    next_in_ms: Option<Millis>,
+) {
+    let event = Event::Notification {
+        merchant_order_no: delivery.merchant_order_no.as_str().to_owned(),
+        notify_id: delivery.notify_id.clone(),
+        attempt: delivery.attempt,
+        url: delivery.url.clone(),
+        fault,
+        acknowledged: outcome.is_ok(),
+        result: outcome.err().unwrap_or_else(|| "acknowledged".to_owned()),
+        next_in_ms,
+    };
+    simulator.state().journal.record(simulator.now(), event);
 }
 
 /// Posts a notification; an error says why it is not acknowledged.
-async fn post(simulator: &Simulator, client: &Client, delivery: &Delivery) -> Result<(), String> {
-    let sign = simulator.keys.payby.sign(delivery.body.as_bytes());
+async fn post(client: &Client, delivery: &Delivery, sign: &str) -> Result<(), String> {
     let request = client.post(&delivery.url).header(CONTENT_TYPE, "application/json").header("Sign", sign);
     let response = request.body(delivery.body.to_string()).send().await.map_err(|error| in_words(&error))?;
     if response.status() != StatusCode::OK {

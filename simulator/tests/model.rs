@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use payby_checkout::gateway::wire::{AcquireBody, Notification};
+use payby_checkout::gateway::wire::{
+    AcquireBody, Notification, RefundBody, RefundNotification, RefundStatus, TransferBody, TransferStatus, WireBool,
+};
 use payby_checkout::order::GatewayStatus;
 use payby_checkout::time::{Millis, UnixMillis};
 use payby_sim::model::{Action, Delivery, Envelope, Model, RETRY_DELAYS, Refusal, Reply};
@@ -37,6 +39,18 @@ impl Bench {
         self.model.cancel_order(self.now, self.now, &format!(r#"{{"merchantOrderNo":"{number}"}}"#))
     }
 
+    fn revoke(&mut self, number: &str) -> Reply {
+        self.model.revoke_order(self.now, self.now, &format!(r#"{{"merchantOrderNo":"{number}"}}"#))
+    }
+
+    fn refund(&mut self, biz_content: &str) -> Reply<RefundBody> {
+        self.model.place_refund(self.now, self.now, biz_content)
+    }
+
+    fn get_refund(&mut self, number: &str) -> Reply<RefundBody> {
+        self.model.get_refund(self.now, self.now, &format!(r#"{{"refundMerchantOrderNo":"{number}"}}"#))
+    }
+
     fn act(&mut self, number: &str, action: Action) -> bool {
         let id = self.model.by_number(number).unwrap();
         self.model.act(self.now, id, action)
@@ -63,12 +77,17 @@ impl Bench {
             End::Declined => assert!(self.act(number, Action::Decline)),
             End::Cancelled => drop(self.cancel(number).unwrap()),
             End::Expired => self.pass(2 * HOUR),
+            End::Revoked => {
+                assert!(self.act(number, Action::Pay));
+                drop(self.revoke(number).unwrap());
+            }
         }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum End {
+    Revoked,
     Paid,
     Settled,
     Declined,
@@ -91,7 +110,7 @@ fn notified(number: &str) -> String {
     order_with(number, r#","notifyUrl":"http://shop.example/notify""#)
 }
 
-fn code(reply: Reply) -> String {
+fn code<B>(reply: Reply<B>) -> String {
     match reply {
         Ok(_) => "0".to_owned(),
         Err(refusal) => refusal.code.to_owned(),
@@ -158,6 +177,7 @@ fn a_finished_order_cannot_be_opened_again_nor_cancelled() {
         (End::Declined, "62002"),
         (End::Cancelled, "62002"),
         (End::Expired, "62002"),
+        (End::Revoked, "62002"),
     ] {
         let mut bench = Bench::new();
         bench.finish("M-1", end);
@@ -185,6 +205,7 @@ fn how_an_order_ended_is_told() {
         (End::Declined, GatewayStatus::Failure, Some("PAYMENT_DECLINED"), false),
         (End::Cancelled, GatewayStatus::Failure, Some("ORDER_CANCELLED"), false),
         (End::Expired, GatewayStatus::Failure, Some("ORDER_EXPIRED"), false),
+        (End::Revoked, GatewayStatus::Failure, None, true),
     ] {
         let mut bench = Bench::new();
         bench.finish("M-1", end);
@@ -192,6 +213,7 @@ fn how_an_order_ended_is_told() {
         assert_eq!(order.status, status, "{end:?}");
         assert_eq!(order.fail_code.as_deref(), fail_code, "{end:?}");
         assert_eq!(order.fail_des.is_some(), fail_code.is_some(), "{end:?}");
+        assert_eq!(order.revoked, Some(WireBool(matches!(end, End::Revoked))), "{end:?}");
         let paid_amount = order.payment_info.and_then(|info| info.paid_amount);
         assert_eq!(paid_amount, paid.then_some(order.total_amount), "{end:?}");
     }
@@ -330,7 +352,7 @@ fn an_order_is_named_by_exactly_one_of_its_numbers() {
         (format!(r#"{{"merchantOrderNo":"M-1","orderNo":"{order_no}"}}"#), "400"),
         ("{}".to_owned(), "400"),
         (r#"{"merchantOrderNo":"M-2"}"#.to_owned(), "62004"),
-        (r#"{"orderNo":"1"}"#.to_owned(), "62004"),
+        (r#"{"orderNo":"1"}"#.to_owned(), "62035"),
         (r#"{"merchantOrderNo":7}"#.to_owned(), "400"),
     ] {
         assert_eq!(code(bench.model.get_order(START, START, &reference)), expected, "get {reference}");
@@ -354,12 +376,12 @@ fn an_order_can_be_paid_until_it_expires_and_not_at_that_moment() {
 #[test]
 fn what_can_be_done_to_an_order() {
     for (end, allowed) in [
-        (None, &[Action::Pay, Action::Decline][..]),
+        (None, &[Action::Pay, Action::Decline, Action::Expire][..]),
         (Some(End::Paid), &[Action::Settle]),
         (Some(End::Settled), &[]),
         (Some(End::Cancelled), &[]),
     ] {
-        for action in [Action::Pay, Action::Decline, Action::Settle] {
+        for action in [Action::Pay, Action::Decline, Action::Expire, Action::Leave, Action::Settle] {
             let mut bench = Bench::new();
             match end {
                 None => drop(bench.place(&order("M-1")).unwrap()),
@@ -382,6 +404,7 @@ fn every_end_but_settlement_is_notified_once() {
             End::Declined => assert!(bench.act("M-1", Action::Decline)),
             End::Cancelled => drop(bench.cancel("M-1").unwrap()),
             End::Expired => bench.pass(2 * HOUR),
+            End::Revoked => unreachable!("it is not in the list"),
         }
         let due = bench.due();
         assert_eq!(due.len(), 1, "{end:?}");
@@ -485,6 +508,250 @@ fn an_envelope_takes_unix_milliseconds_and_rfc_3339() {
     }
     assert_eq!(Envelope::read(b"{").unwrap_err().code, "400");
     assert_eq!(Envelope::read(b"{\"requestTime\":1}").unwrap_err().code, "400");
+}
+
+#[test]
+fn who_may_be_revoked_and_what_becomes_of_them() {
+    for (end, expected, status, revoked) in [
+        (None, "0", GatewayStatus::Failure, false),
+        (Some(End::Paid), "0", GatewayStatus::Failure, true),
+        (Some(End::Settled), "0", GatewayStatus::Settled, true),
+        (Some(End::Revoked), "62041", GatewayStatus::Failure, true),
+        (Some(End::Cancelled), "62002", GatewayStatus::Failure, false),
+    ] {
+        let mut bench = Bench::new();
+        match end {
+            None => drop(bench.place(&order("M-1")).unwrap()),
+            Some(end) => bench.finish("M-1", end),
+        }
+        assert_eq!(code(bench.revoke("M-1")), expected, "{end:?}");
+        let order = bench.get("M-1").unwrap().acquire_order;
+        assert_eq!((order.status, order.revoked), (status, Some(WireBool(revoked))), "{end:?}");
+    }
+    assert_eq!(code(Bench::new().revoke("M-1")), "62004");
+    let mut bench = Bench::new();
+    bench.finish("M-1", End::Paid);
+    bench.refund(&refund("R-1", "M-1", "1")).unwrap();
+    assert_eq!(code(bench.revoke("M-1")), "62041", "part of it is refunded");
+}
+
+#[test]
+fn an_orders_end_can_be_moved_within_15_days() {
+    let day = 24 * HOUR;
+    let update = |bench: &mut Bench, number: &str, expired_time: u64| {
+        let biz_content = format!(r#"{{"merchantOrderNo":"{number}","expiredTime":{expired_time}}}"#);
+        bench.model.update_expired_time(bench.now, bench.now, &biz_content)
+    };
+    for (expired_time, expected) in
+        [(START.0, "62089"), (START.0 + 1, "0"), (START.0 + 15 * day, "0"), (START.0 + 15 * day + 1, "62089")]
+    {
+        let mut bench = Bench::new();
+        bench.place(&order("M-1")).unwrap();
+        assert_eq!(code(update(&mut bench, "M-1", expired_time)), expected, "{expired_time}");
+    }
+    let mut bench = Bench::new();
+    bench.place(&order("M-1")).unwrap();
+    let told = update(&mut bench, "M-1", START.0 + 3 * HOUR).unwrap().acquire_order;
+    assert_eq!(told.expired_time, Some(UnixMillis(START.0 + 3 * HOUR)));
+    bench.pass(3 * HOUR - 1);
+    assert_eq!(bench.status("M-1"), GatewayStatus::Created);
+    bench.pass(1);
+    assert_eq!(bench.status("M-1"), GatewayStatus::Failure);
+    let later = bench.now.0 + 1;
+    assert_eq!(code(update(&mut bench, "M-1", later)), "62002");
+    assert_eq!(code(update(&mut bench, "M-2", later)), "62004");
+}
+
+#[test]
+fn a_slow_payby_closes_an_order_late_and_it_cannot_be_paid_meanwhile() {
+    let mut bench = Bench::new();
+    bench.model = bench.model.closing_after(Millis(5 * MINUTE));
+    bench.place(&order("M-1")).unwrap();
+    bench.model.advance(Millis(2 * HOUR));
+    assert!(!bench.act("M-1", Action::Pay));
+    assert_eq!(bench.status("M-1"), GatewayStatus::Created);
+    bench.pass(5 * MINUTE);
+    assert_eq!(bench.status("M-1"), GatewayStatus::Failure);
+    bench.place(&order("M-2")).unwrap();
+    assert_eq!(bench.cancel("M-2").unwrap().acquire_order.status, GatewayStatus::Failure);
+}
+
+#[test]
+fn the_payer_is_told_to_those_who_may_ask() {
+    let mut bench = Bench::new();
+    let url = token_url(bench.place(&order("M-1"))).unwrap();
+    let id = bench.model.by_number("M-1").unwrap();
+    let scanned = |bench: &mut Bench, url: &str| {
+        let biz_content = format!(r#"{{"tokenUrl":"{url}"}}"#);
+        bench.model.get_cashier_url_info(bench.now, bench.now, &biz_content).map(|body| body.payer.is_some())
+    };
+    assert_eq!(scanned(&mut bench, &url), Ok(false));
+    bench.model.scan(id);
+    assert_eq!(scanned(&mut bench, &url), Ok(true));
+    for url in ["", "https://elsewhere.example/token1", &format!("{url}1")] {
+        assert_eq!(scanned(&mut bench, url).unwrap_err().code, "62082", "{url}");
+    }
+
+    let payer = |bench: &mut Bench, number: &str| {
+        let biz_content = format!(r#"{{"merchantOrderNo":"{number}"}}"#);
+        bench.model.get_order_payer(bench.now, bench.now, &biz_content)
+    };
+    assert_eq!(code(payer(&mut bench, "M-1")), "62015");
+    assert!(bench.act("M-1", Action::Pay));
+    let mask = payer(&mut bench, "M-1").unwrap().payer.unwrap().mobile_number_mask.unwrap();
+    assert_eq!(mask, "+971-50*****00");
+    assert_eq!(code(payer(&mut bench, "M-2")), "62004");
+}
+
+#[test]
+fn orders_are_listed_by_days_and_pages() {
+    let mut bench = Bench::new();
+    for number in ["M-1", "M-2", "M-3"] {
+        bench.place(&order(number)).unwrap(); // 2023-11-15 02:13 in the Emirates.
+    }
+    bench.act("M-2", Action::Pay);
+    let mut list = |days: (&str, &str), more: &str| {
+        let biz_content = format!(r#"{{"startDate":"{}","endDate":"{}",{more}}}"#, days.0, days.1);
+        bench.model.query_order_page(bench.now, bench.now, &biz_content).map(|page| {
+            let numbers: Vec<_> = page.items.iter().map(|order| order.merchant_order_no.as_str().to_owned()).collect();
+            (numbers.join(" "), page.total_elements, page.total_pages)
+        })
+    };
+    let told = |numbers: &str, elements, pages| Ok((numbers.to_owned(), elements, pages));
+    let all = r#""sortPageParam":{"number":0,"size":10}"#;
+    assert_eq!(list(("2023-11-15", "2023-11-15"), all), told("M-1 M-2 M-3", 3, 1));
+    assert_eq!(list(("2023-11-14", "2023-11-14"), all), told("", 0, 0));
+    assert_eq!(list(("2023-11-01", "2023-11-30"), r#""sortPageParam":{"number":1,"size":2}"#), told("M-3", 3, 2));
+    let paid = format!(r#""includeStatusList":["PAID_SUCCESS"],{all}"#);
+    assert_eq!(list(("2023-11-15", "2023-11-15"), &paid), told("M-2", 1, 1));
+    for (days, more) in
+        [(("yesterday", "2023-11-15"), all), (("2023-11-15", "2023-11-15"), r#""sortPageParam":{"number":0,"size":0}"#)]
+    {
+        assert_eq!(list(days, more).unwrap_err().code, "400");
+    }
+}
+
+#[test]
+fn every_scene_asks_for_what_is_its_own() {
+    for (scene, more, expected) in [
+        ("QRPAY", "", "62026"),
+        ("EWALLET", "", "62080"),
+        ("EWALLET", r#","paySceneParams":{"eWalletCode":"purse"}"#, "62081"),
+        ("EWALLET", r#","paySceneParams":{"eWalletCode":"botim-pay"}"#, "0"),
+        ("DYNQR", r#","paySceneParams":{"oneTimePayment":"yes"}"#, "62073"),
+        ("DYNQR", r#","paySceneParams":{"oneTimePayment":"true"}"#, "0"),
+        ("DYNQR", r#","payeeMid":"nobody""#, "62019"),
+        ("DYNQR", r#","payeeMid":"200000000009""#, "0"),
+    ] {
+        let reply = Bench::new().place(&order_with("M-1", more).replace("DYNQR", scene));
+        assert_eq!(code(reply), expected, "{scene} {more}");
+    }
+}
+
+fn refund(number: &str, origin: &str, amount: &str) -> String {
+    format!(
+        r#"{{"refundMerchantOrderNo":"{number}","originMerchantOrderNo":"{origin}","amount":{{"amount":{amount},"currency":"AED"}},"notifyUrl":"http://shop.example/notify"}}"#
+    )
+}
+
+#[test]
+fn a_refund_goes_through_and_is_notified_once() {
+    let mut bench = Bench::new();
+    bench.finish("M-1", End::Settled);
+    let body = bench.refund(&refund("R-1", "M-1", "2.50")).unwrap();
+    assert_eq!(body.refund_order.status, RefundStatus::Created);
+    let summary = body.refund_summary.unwrap();
+    assert_eq!(summary.acquire_amount.0.amount.fils(), 1250);
+    assert_eq!(summary.remain_refund_amount.unwrap().0.amount.fils(), 1000);
+    for (ms, status) in [
+        (1_999, RefundStatus::Created),
+        (1, RefundStatus::RefundedSettled),
+        (2_999, RefundStatus::RefundedSettled),
+        (1, RefundStatus::Success),
+    ] {
+        bench.pass(ms);
+        assert_eq!(bench.get_refund("R-1").unwrap().refund_order.status, status);
+    }
+    let due = bench.due();
+    assert_eq!(due.len(), 1);
+    let notification: RefundNotification = serde_json::from_str(&due[0].body).unwrap();
+    assert_eq!(notification.refund_order, bench.get_refund("R-1").unwrap().refund_order);
+    assert_eq!(notification.refund_order.origin_merchant_order_no.unwrap().as_str(), "M-1");
+    bench.refund(&refund("R-2", "M-1", "10")).unwrap();
+    let left = bench.get_refund("R-2").unwrap().refund_summary.unwrap().remain_refund_amount;
+    assert_eq!(left, None, "nothing is left");
+}
+
+#[test]
+fn what_cannot_be_refunded() {
+    for (end, expected) in
+        [(None, "62015"), (Some(End::Cancelled), "62002"), (Some(End::Revoked), "62040"), (Some(End::Paid), "0")]
+    {
+        let mut bench = Bench::new();
+        match end {
+            None => drop(bench.place(&order("M-1")).unwrap()),
+            Some(end) => bench.finish("M-1", end),
+        }
+        assert_eq!(code(bench.refund(&refund("R-1", "M-1", "12.50"))), expected, "{end:?}");
+    }
+    let mut bench = Bench::new();
+    bench.finish("M-1", End::Paid);
+    assert_eq!(code(bench.refund(&refund("R-1", "M-9", "1"))), "62004");
+    assert_eq!(code(bench.refund(&refund("R-1", "M-1", "12.51"))), "62006");
+    let first = bench.refund(&refund("R-1", "M-1", "12")).unwrap();
+    assert_eq!(bench.refund(&refund("R-1", "M-1", "12")), Ok(first), "the same again creates nothing");
+    assert_eq!(code(bench.refund(&refund("R-1", "M-1", "11"))), "62017");
+    assert_eq!(code(bench.refund(&refund("R-2", "M-1", "0.51"))), "62006", "what is under way counts");
+    assert_eq!(code(bench.get_refund("R-2")), "62007");
+    let both = refund("R-3", "M-1", "0.10").replace(r#""amount""#, r#""originOrderNo":"1","amount""#);
+    assert_eq!(code(bench.refund(&both)), "400");
+    assert_eq!(code(bench.model.get_refund(START, START, r#"{"orderNo":"1"}"#)), "62035");
+    assert_eq!(code(bench.model.get_refund(START, START, "{}")), "400");
+}
+
+#[test]
+fn a_refund_that_fails_gives_its_amount_free_again() {
+    let mut bench = Bench::new();
+    bench.finish("M-1", End::Paid);
+    bench.refund(&refund("R-1", "M-1", "12.50")).unwrap();
+    bench.pass(3_000);
+    assert!(bench.model.fail_refund(bench.now, "R-1"));
+    assert!(!bench.model.fail_refund(bench.now, "R-1"), "it is over");
+    let body = bench.get_refund("R-1").unwrap();
+    assert_eq!((body.refund_order.status, body.refund_order.fail_code.is_some()), (RefundStatus::Failure, true));
+    assert_eq!(body.refund_summary.unwrap().remain_refund_amount.unwrap().0.amount.fils(), 1250);
+    assert_eq!(bench.due().len(), 1);
+    bench.pass(HOUR);
+    assert_eq!(bench.get_refund("R-1").unwrap().refund_order.status, RefundStatus::Failure);
+}
+
+#[test]
+fn a_transfer_arrives_and_its_number_is_taken() {
+    let transfer = |number: &str| {
+        format!(
+            r#"{{"merchantOrderNo":"{number}","beneficiaryIdentityType":"PHONE_NO","beneficiaryIdentity":"x","beneficiaryFullName":"A. B.","amount":{{"amount":5.00,"currency":"AED"}},"memo":"wages","notifyUrl":"http://shop.example/notify"}}"#
+        )
+    };
+    let mut bench = Bench::new();
+    let place = |bench: &mut Bench, number: &str| bench.model.place_transfer(bench.now, bench.now, &transfer(number));
+    let get = |bench: &mut Bench, reference: &str| bench.model.get_transfer(bench.now, bench.now, reference);
+    let TransferBody { transfer_order } = place(&mut bench, "T-1").unwrap();
+    assert_eq!(transfer_order.status, TransferStatus::Created);
+    assert_eq!(code(place(&mut bench, "T-1")), "62029");
+    bench.pass(5_000);
+    let by_order_no = format!(r#"{{"orderNo":"{}"}}"#, transfer_order.order_no);
+    assert_eq!(get(&mut bench, &by_order_no).unwrap().transfer_order.status, TransferStatus::Success);
+    assert_eq!(code(place(&mut bench, "T-1")), "62028");
+    place(&mut bench, "T-2").unwrap();
+    assert!(bench.model.fail_transfer(bench.now, "T-2"));
+    let failed = get(&mut bench, r#"{"merchantOrderNo":"T-2"}"#).unwrap().transfer_order;
+    assert_eq!((failed.status, failed.fail_code.is_some()), (TransferStatus::Failure, true));
+    assert_eq!(code(place(&mut bench, "T-2")), "62002");
+    assert_eq!(code(get(&mut bench, r#"{"merchantOrderNo":"T-3"}"#)), "62004");
+    assert_eq!(code(get(&mut bench, r#"{"orderNo":"1"}"#)), "62035");
+    let due = bench.due();
+    assert_eq!(due.len(), 2);
+    assert!(due.iter().all(|delivery| delivery.body.contains(r#""transferOrder":{"merchantOrderNo":"T-"#)));
 }
 
 #[derive(Clone, Debug)]

@@ -86,6 +86,8 @@ pub mod code {
     pub const PAYEEMID_NOT_EXIST: &str = "62019";
     /// The merchant has not applied for this product.
     pub const PRODUCT_IS_NOT_APPLIED: &str = "62026";
+    /// Nobody has this identity.
+    pub const BENEFICIARY_NOT_EXIST: &str = "62027";
     /// The number is taken by a transfer that has arrived.
     pub const ORDER_SUCCESS: &str = "62028";
     /// The number is taken by a transfer that is under way.

@@ -89,6 +89,7 @@ const fn heading(state: State) -> &'static str {
     match state {
         State::Created => "Waiting for your payment",
         State::Paid { .. } | State::Settled { .. } => "Paid",
+        State::Revoked { .. } => "Given back",
         State::Failed(Failed::Declined) => "Payment declined",
         State::Failed(Failed::Cancelled) => "Cancelled",
         State::Failed(Failed::Expired) => "Expired",
@@ -100,7 +101,7 @@ const fn outcome(state: State) -> &'static str {
     match state {
         State::Created => "open",
         State::Paid { .. } | State::Settled { .. } => "paid",
-        State::Failed(_) => "failed",
+        State::Revoked { .. } | State::Failed(_) => "failed",
     }
 }
 

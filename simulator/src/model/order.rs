@@ -1,6 +1,6 @@
 //! One acquire order: what was asked for, where it stands, and how PayBy tells it.
 
-use payby_checkout::gateway::wire::{AcquireOrder, PaymentInfo, PlaceOrder, WireBool, WireMoney, code};
+use payby_checkout::gateway::wire::{AcquireOrder, Payer, PaymentInfo, PlaceOrder, WireBool, WireMoney, code};
 use payby_checkout::money::Money;
 use payby_checkout::order::GatewayStatus;
 use payby_checkout::order_number::OrderNumber;
@@ -24,6 +24,10 @@ pub struct Order {
     pub(super) expires_at: UnixMillis,
     pub(super) state: State,
     pub(super) place_order_calls: u32,
+    /// Whether somebody has opened its pay page.
+    pub(super) scanned: bool,
+    /// What refunds have taken, or are to take, of its payment, in fils.
+    pub(super) refunded: u64,
 }
 
 /// Where an order stands.
@@ -38,6 +42,13 @@ pub enum State {
     },
     /// It is paid, and the merchant has the money.
     Settled {
+        /// When the payer paid.
+        paid_at: UnixMillis,
+        /// Whether the payment is given back all the same.
+        revoked: bool,
+    },
+    /// It was paid, and the payment is given back.
+    Revoked {
         /// When the payer paid.
         paid_at: UnixMillis,
     },
@@ -64,8 +75,17 @@ pub enum Action {
     Pay,
     /// The payment is refused.
     Decline,
+    /// The payer goes away without a decision.
+    Leave,
+    /// The payer's time is up, whenever it would have been.
+    Expire,
     /// PayBy hands a payment over to the merchant.
     Settle,
+}
+
+/// Who the payer is, as far as a merchant may know: always the same one, and the digits are nobody's.
+pub(super) fn payer() -> Payer {
+    Payer { mobile_number_mask: Some("+971-50*****00".to_owned()) }
 }
 
 impl Order {
@@ -139,7 +159,7 @@ impl Order {
             }),
             fail_code: failed.map(|failed| failed.code().to_owned()),
             fail_des: failed.map(|failed| failed.description().to_owned()),
-            revoked: Some(WireBool(false)),
+            revoked: Some(WireBool(self.state.is_revoked())),
             reserved: self.request.reserved.clone(),
         }
     }
@@ -153,13 +173,19 @@ impl State {
             Self::Created => GatewayStatus::Created,
             Self::Paid { .. } => GatewayStatus::PaidSuccess,
             Self::Settled { .. } => GatewayStatus::Settled,
-            Self::Failed(_) => GatewayStatus::Failure,
+            Self::Revoked { .. } | Self::Failed(_) => GatewayStatus::Failure,
         }
     }
 
-    const fn paid_at(self) -> Option<UnixMillis> {
+    /// Whether it was paid and the payment is given back.
+    #[must_use]
+    pub const fn is_revoked(self) -> bool {
+        matches!(self, Self::Revoked { .. } | Self::Settled { revoked: true, .. })
+    }
+
+    pub(super) const fn paid_at(self) -> Option<UnixMillis> {
         match self {
-            Self::Paid { at } | Self::Settled { paid_at: at } => Some(at),
+            Self::Paid { at } | Self::Settled { paid_at: at, .. } | Self::Revoked { paid_at: at } => Some(at),
             Self::Created | Self::Failed(_) => None,
         }
     }
@@ -170,6 +196,18 @@ impl State {
             Self::Created => Ok(()),
             Self::Paid { .. } => Err(Refusal::new(code::ORDER_PAID, "ORDER_PAID")),
             Self::Settled { .. } => Err(Refusal::new(code::ORDER_SETTLED, "ORDER_SETTLED")),
+            Self::Revoked { .. } | Self::Failed(_) => Err(Refusal::new(code::ORDER_FAILURE, "ORDER_FAILURE")),
+        }
+    }
+
+    /// What an order without a payment answers to those who would give it back.
+    pub(super) fn must_be_paid(self) -> Result<(), Refusal> {
+        match self {
+            Self::Paid { .. } | Self::Settled { revoked: false, .. } => Ok(()),
+            Self::Settled { revoked: true, .. } | Self::Revoked { .. } => {
+                Err(Refusal::new(code::ACQUIRE_ORDER_REVOKED, "ACQUIRE_ORDER_REVOKED"))
+            }
+            Self::Created => Err(Refusal::new(code::ORDER_NOT_PAID, "ORDER_NOT_PAID")),
             Self::Failed(_) => Err(Refusal::new(code::ORDER_FAILURE, "ORDER_FAILURE")),
         }
     }

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
-use payby_checkout::gateway::wire::Notification;
+use payby_checkout::gateway::wire::{AcquireOrder, RefundOrder, TransferOrder};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
 use serde::Serialize;
-
-use super::order::Order;
 
 /// The pauses after a delivery that was not acknowledged; after the last of them there is no other.
 pub const RETRY_DELAYS: [Millis; 7] =
@@ -25,7 +23,7 @@ pub struct Delivery {
     letter: usize,
     /// The same on every attempt.
     pub notify_id: String,
-    /// The order that it is about.
+    /// The number, given by the merchant, of the order, refund or transfer that it is about.
     pub merchant_order_no: OrderNumber,
     /// Where it goes.
     pub url: String,
@@ -43,28 +41,20 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Makes the notification about an order as it stands now, due at once, if the merchant wants any.
-    pub(super) fn post(&mut self, now: UnixMillis, order: &Order) {
-        let Some(url) = order.request().notify_url.clone() else { return };
+    /// Makes a notification of how things stand now, due at once.
+    pub(super) fn post(&mut self, now: UnixMillis, url: &str, merchant_order_no: &OrderNumber, news: News) {
         let letter = self.letters.len();
         let notify_id = format!("{}{letter:06}", now.0);
         let body = OnWire {
             input_charset: "UTF-8",
             notify_time: gulf_time(now),
-            notification: Notification {
-                notify_id: notify_id.clone(),
-                notify_timestamp: now,
-                acquire_order: order.report(),
-            },
+            notify_id: &notify_id,
+            notify_timestamp: now,
+            news,
         };
-        self.letters.push(Delivery {
-            letter,
-            notify_id,
-            merchant_order_no: order.merchant_order_no().clone(),
-            url,
-            body: serde_json::to_string(&body).expect("plain fields and string keys").into(),
-            attempt: 0,
-        });
+        let body = serde_json::to_string(&body).expect("plain fields and string keys").into();
+        let merchant_order_no = merchant_order_no.clone();
+        self.letters.push(Delivery { letter, notify_id, merchant_order_no, url: url.to_owned(), body, attempt: 0 });
         self.due.insert((now, letter));
     }
 
@@ -96,14 +86,27 @@ impl Outbox {
     }
 }
 
-/// A [`Notification`] with the deprecated fields that PayBy still sends.
+/// What a notification tells, under the name of its field.
 #[derive(Serialize)]
-struct OnWire {
+pub(super) enum News {
+    #[serde(rename = "acquireOrder")]
+    Acquire(AcquireOrder),
+    #[serde(rename = "refundOrder")]
+    Refund(RefundOrder),
+    #[serde(rename = "transferOrder")]
+    Transfer(TransferOrder),
+}
+
+/// A notification, with the deprecated fields that PayBy still sends.
+#[derive(Serialize)]
+struct OnWire<'a> {
     #[serde(rename = "_input_charset")]
     input_charset: &'static str,
     notify_time: String,
+    notify_id: &'a str,
+    notify_timestamp: UnixMillis,
     #[serde(flatten)]
-    notification: Notification,
+    news: News,
 }
 
 /// `notify_time`: year to second, in the Emirates' time.

@@ -100,3 +100,73 @@ async fn the_event_log_tells_everything_in_order_and_no_secret() {
     let token = url.rsplit('/').next().unwrap();
     assert!(!json!(events).to_string().contains(token));
 }
+
+#[tokio::test]
+async fn a_payer_acts_by_themselves_when_it_is_their_turn() {
+    let bench = Bench::start().await;
+    bench.control("payers", &json!({"afterQueries": 2, "amount": "12.00"})).await;
+    bench.control("payers", &json!({"action": "decline", "amount": "13.00"})).await;
+    bench.place("M-1", &json!({})).await;
+    for expected in ["CREATED", "CREATED", "PAID_SUCCESS"] {
+        let (_, body) = bench.ask("acquire2/getOrder", &json!({"merchantOrderNo": "M-1"})).await;
+        assert_eq!(body["acquireOrder"]["status"], expected);
+    }
+    bench.place("M-2", &json!({"totalAmount": {"amount": 13, "currency": "AED"}})).await;
+    assert_eq!(bench.status("M-2").await, "FAILURE");
+    assert_eq!(bench.events("payer", 2).await[0]["via"], "auto");
+    bench.client.delete(bench.url("/sim/payers")).send().await.unwrap();
+    assert!(bench.see("payers").await.is_empty());
+}
+
+#[tokio::test]
+async fn refunds_and_transfers_are_seen_and_can_be_made_to_fail() {
+    let bench = Bench::start().await;
+    bench.place("M-1", &json!({})).await;
+    bench.control("orders/M-1/pay", &json!({})).await;
+    let refund = json!({"refundMerchantOrderNo": "R-1", "originMerchantOrderNo": "M-1",
+                        "amount": {"amount": 12, "currency": "AED"}});
+    let (code, body) = bench.ask("acquire2/refund/placeOrder", &refund).await;
+    assert_eq!((code.as_str(), &body["refundOrder"]["status"]), ("0", &json!("CREATED")));
+    assert_eq!(bench.control("refunds/R-1/fail", &json!({})).await.0, StatusCode::OK);
+    assert_eq!(bench.control("refunds/R-1/fail", &json!({})).await.0, StatusCode::CONFLICT);
+    assert_eq!(bench.see("refunds").await[0]["status"], "FAILURE");
+    assert_eq!(bench.control("transfers/T-1/fail", &json!({})).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn an_alert_counts_for_the_orders_that_it_names() {
+    let bench = Bench::start().await;
+    bench.place("M-1", &json!({})).await;
+    bench.place("M-10", &json!({})).await;
+    bench.control("alerts", &json!({"alert": "gateway_fails", "orderNumber": "M-1", "at": 1})).await;
+    bench.control("alerts", &json!("unrelated")).await;
+    let alerts = bench.events("alert", 2).await;
+    assert_eq!(alerts.iter().map(|alert| &alert["merchantOrderNo"]).collect::<Vec<_>>(), [&json!("M-1"), &json!(null)]);
+}
+
+#[tokio::test]
+async fn the_log_is_a_page_to_read_and_what_others_wrote_stays_text() {
+    let bench = Bench::start().await;
+    let page = async |query: &str| {
+        let answer = bench.client.get(bench.url(&format!("/sim/log{query}"))).send().await.unwrap();
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
+        answer.text().await.unwrap()
+    };
+    assert!(page("").await.contains("Nothing has happened yet."));
+    bench.place("M-1", &json!({})).await;
+    bench.place("M-2", &json!({})).await;
+    bench.fault("getOrder", "lost_answer").await;
+    assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-1"})).await.is_err());
+    bench.control("alerts", &json!("<script>alert(1)</script>")).await;
+    let text = page("").await;
+    for part in ["acquire2/placeOrder AED 12.00", "SUCCESS 0 · on purpose: lost_answer", "M-2", "&lt;script&gt;"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("<script"), "{text}");
+    assert!(text.find("getOrder").unwrap() < text.find("placeOrder").unwrap(), "newest first");
+    let text = page("?order=M-1").await;
+    assert!(text.contains("value=\"M-1\"") && !text.contains("M-2"), "{text}");
+    let style = bench.client.get(bench.url("/sim/log.css")).send().await.unwrap();
+    assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
+}

@@ -71,3 +71,83 @@ async fn a_fault_leaves_other_calls_alone() {
     bench.place("M-1", &json!({})).await;
     assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-1"})).await.is_err());
 }
+
+#[tokio::test]
+async fn an_answer_can_have_any_code_with_the_call_done_or_not() {
+    for (fault, code, msg, done) in [
+        (json!("rate_limit"), "402", "RATE_LIMIT_REJECT", false),
+        (json!("system_error_done"), "500", "SYSTEM_ERROR", true),
+        (json!({"code": {"code": "504"}}), "504", "SERVICE_TIMEOUT", false),
+        (json!({"code": {"code": "504", "done": true}}), "504", "SERVICE_TIMEOUT", true),
+        (json!({"code": {"code": "404"}}), "404", "SERVICE_NOT_AVAILABLE", false),
+        (json!({"code": {"code": "601"}}), "601", "RISK_FAIL", false),
+        (json!({"code": {"code": "403"}}), "403", "UNAUTHORIZED", false),
+        (json!({"code": {"code": "62046"}}), "62046", "REVOKE_REJECTED", false),
+        (json!({"code": {"code": "7", "msg": "seven"}}), "7", "seven", false),
+    ] {
+        let bench = Bench::start().await;
+        bench.rule(&json!({"call": "placeOrder", "fault": fault})).await;
+        let answer = bench.try_call("placeOrder", &order("M-1", &json!({}))).await.unwrap();
+        assert!(bench.is_signed(&answer));
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((&answer["head"]["code"], &answer["head"]["msg"]), (&json!(code), &json!(msg)), "{fault}");
+        assert_eq!(answer["head"]["applyStatus"], "FAIL");
+        assert_eq!(answer.get("body"), None);
+        assert_eq!(bench.see("orders").await.len(), usize::from(done), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_arrives_twice_and_the_second_answer_is_given() {
+    let bench = Bench::start().await;
+    bench.place("M-1", &json!({})).await;
+    bench.fault("cancelOrder", "duplicate").await;
+    assert_eq!(bench.call("cancelOrder", &json!({"merchantOrderNo": "M-1"})).await.head.code, "62002");
+    let events = bench.events("call", 3).await;
+    assert_eq!((&events[1]["code"], &events[2]["code"]), (&json!("0"), &json!("62002")));
+}
+
+#[tokio::test]
+async fn a_delayed_answer_comes_and_a_delayed_request_arrives_though_its_sender_has_gone() {
+    let bench = Bench::start().await;
+    bench.rule(&json!({"call": "placeOrder", "fault": {"delay": {"ms": 1}}})).await;
+    assert_eq!(bench.call("placeOrder", &order("M-1", &json!({}))).await.head.code, "0");
+
+    bench.rule(&json!({"call": "placeOrder", "fault": {"delay_request": {"ms": 150}}})).await;
+    let late = order("M-2", &json!({}));
+    {
+        let mut under_way = std::pin::pin!(bench.try_call("placeOrder", &late));
+        let struck = async {
+            while bench.faults_left().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut under_way => panic!("it was answered at once"),
+            () = struck => {}
+        }
+    }
+    bench.events("call", 2).await;
+    assert_eq!(bench.status("M-2").await, "CREATED");
+}
+
+#[tokio::test]
+async fn a_profile_is_set_seen_and_cleared() {
+    let bench = Bench::start().await;
+    let url = bench.url("/sim/faults");
+    let profile = json!({"seed": 7, "faults": [
+        {"call": "getOrder", "fault": "lost_answer", "times": 2, "order": "M-1"},
+        {"call": "*", "fault": "rate_limit", "probability": 0.5, "amount": "1.00"},
+    ]});
+    let body = profile.to_string();
+    let answer = bench.client.put(&url).header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&answer.text().await.unwrap()).unwrap(), profile);
+    bench.place("M-1", &json!({})).await;
+    bench.place("M-2", &json!({})).await;
+    assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-1"})).await.is_err());
+    assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-2"})).await.is_ok());
+    let left = bench.client.get(&url).send().await.unwrap().text().await.unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&left).unwrap()["faults"][0]["times"], 1);
+    bench.client.delete(&url).send().await.unwrap();
+    assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-1"})).await.is_ok());
+}

@@ -10,4 +10,5 @@ mod faults;
 mod keys;
 mod notifications;
 mod program;
+mod sdks;
 mod support;

@@ -116,3 +116,45 @@ async fn expiry_and_cancellation_are_notified_without_being_asked() {
         assert_eq!(notification.acquire_order.fail_code.as_deref(), Some(fail_code));
     }
 }
+
+#[tokio::test]
+async fn notifications_are_forged_doubled_and_lost_on_purpose() {
+    for (fault, signed, acknowledged) in [
+        ("wrong_signature", &[false, true][..], &[true, true][..]),
+        ("duplicate", &[true, true], &[true, true]),
+        ("lost_request", &[], &[false]),
+    ] {
+        let bench = Bench::start().await;
+        let mut merchant = Merchant::that_answers(200, ACKNOWLEDGEMENT).await;
+        bench.fault("notification", fault).await;
+        bench.place("M-1", &json!({"notifyUrl": merchant.url})).await;
+        bench.control("orders/M-1/pay", &json!({})).await;
+        for &expected in signed {
+            let (headers, body) = merchant.next().await;
+            let sign = headers["Sign"].to_str().unwrap();
+            assert_eq!(bench.is_notification_signed(sign, body.as_bytes()), expected, "{fault}");
+        }
+        let events = bench.events("notification", acknowledged.len()).await;
+        let told: Vec<_> = events.iter().map(|event| event["acknowledged"].as_bool().unwrap()).collect();
+        assert_eq!(told, acknowledged, "{fault}");
+        assert_eq!(events[0]["fault"], fault);
+    }
+}
+
+#[tokio::test]
+async fn a_refund_has_a_notification_of_its_own() {
+    let bench = Bench::start().await;
+    let mut merchant = Merchant::that_answers(200, ACKNOWLEDGEMENT).await;
+    bench.place("M-1", &json!({})).await;
+    bench.control("orders/M-1/pay", &json!({})).await;
+    let refund = json!({"refundMerchantOrderNo": "R-1", "originMerchantOrderNo": "M-1", "notifyUrl": merchant.url,
+                        "amount": {"amount": 2, "currency": "AED"}});
+    assert_eq!(bench.ask("acquire2/refund/placeOrder", &refund).await.0, "0");
+    bench.advance_minutes(1).await;
+    let (headers, body) = merchant.next().await;
+    assert!(bench.is_notification_signed(headers["Sign"].to_str().unwrap(), body.as_bytes()));
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["refundOrder"]["refundMerchantOrderNo"], "R-1");
+    assert_eq!(body["refundOrder"]["status"], "SUCCESS");
+    assert_eq!(body.get("acquireOrder"), None);
+}

@@ -98,7 +98,16 @@ impl Bench {
         let body = json!({"requestTime": now(), "bizContent": biz_content}).to_string().into_bytes();
         let sign = self.merchant.sign(&body);
         let headers = [("content-type", "application/json"), ("Partner-Id", PARTNER_ID), ("sign", &sign)];
-        self.post_raw(&format!("acquire2/{call}"), &headers, body).await
+        let path = if call.contains('/') { call.to_owned() } else { format!("acquire2/{call}") };
+        self.post_raw(&path, &headers, body).await
+    }
+
+    /// A signed call with a path of its own, and its answer: the head's code, and the body.
+    pub(crate) async fn ask(&self, path: &str, biz_content: &Value) -> (String, Value) {
+        let raw = self.try_call(path, biz_content).await.unwrap();
+        assert!(self.is_signed(&raw), "the answer's signature does not verify");
+        let mut answer: Value = serde_json::from_slice(&raw.body).unwrap();
+        (answer["head"]["code"].as_str().unwrap().to_owned(), answer["body"].take())
     }
 
     /// A signed call, and its answer, which has to be HTTP 200 and signed.
@@ -141,6 +150,16 @@ impl Bench {
         let response = request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
         let status = response.status();
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+    }
+
+    pub(crate) async fn rule(&self, rule: &Value) {
+        assert_eq!(self.control("faults", rule).await, (StatusCode::OK, json!({})));
+    }
+
+    pub(crate) async fn faults_left(&self) -> usize {
+        let answer = self.client.get(self.url("/sim/faults")).send().await.unwrap();
+        let profile: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        profile["faults"].as_array().unwrap().len()
     }
 
     pub(crate) async fn fault(&self, call: &str, fault: &str) {
