@@ -381,10 +381,16 @@ impl Checkout {
         self
     }
 
-    /// What has been kept meanwhile, by another tab. To be given before a command; it counts while no order is known.
+    /// What has been kept meanwhile, perhaps by another tab. To be given before a command and before hearsay; it counts while no
+    /// order is known, and once the known one has failed.
     pub fn restore(&mut self, saved: Option<Saved>) {
-        if matches!(self.phase, Phase::Idle) {
-            self.saved = saved.or(self.saved.take());
+        let is_other = |saved: &Saved| match &self.phase {
+            Phase::Idle => true,
+            Phase::Finding { .. } => false,
+            Phase::Live(order) => order.status() == Status::Failed && order.saved.order_number != saved.order_number,
+        };
+        if let Some(saved) = saved.filter(is_other) {
+            self.saved = Some(saved);
         }
     }
 
@@ -398,9 +404,8 @@ impl Checkout {
                     order.successor = Some(fresh);
                 }
             }
-            Phase::Live(order) if order.status() == Status::Failed => self.begin(now, fresh),
-            Phase::Live(_) => {}
-            Phase::Idle | Phase::Finding { .. } => match self.saved.take() {
+            Phase::Live(order) if order.status() != Status::Failed => {}
+            Phase::Idle | Phase::Finding { .. } | Phase::Live(_) => match self.saved.take() {
                 Some(saved) => {
                     let mut order = Order::new(saved, true, now.at);
                     order.successor = Some(fresh);
@@ -514,11 +519,12 @@ impl Checkout {
         let before = self.view(now.at);
         let Phase::Live(order) = &mut self.phase else { return };
         if is_over {
-            // The other tab has begun another order; it is asked about like one from before a reload.
-            let (order_number, scene) = (snapshot.order_number.clone(), Some(snapshot.scene));
-            let saved = Saved { order_number, scene, cancel_wanted: false };
-            self.take_up(now, Order::new(saved, true, now.at));
-            self.is_to_confirm = true;
+            // The other tab has begun another order, if it has kept it. That is asked about like one from before a reload.
+            if let Some(saved) = self.saved.take_if(|saved| saved.order_number == snapshot.order_number) {
+                self.take_up(now, Order::new(saved, true, now.at));
+                self.is_to_confirm = true;
+                self.not_before = now.at;
+            }
         } else if !snapshot.status.is_terminal()
             && let Some(state) = order.read(snapshot, self.amount)
         {
@@ -771,6 +777,13 @@ impl Checkout {
             && order.standing.mind_the_deadline(&self.policy, now.at)
         {
             self.give_up(now);
+        }
+        // What was learnt elsewhere can bring a round to its end.
+        if let Phase::Live(order) = &mut self.phase
+            && self.in_flight.is_none()
+            && order.standing.next(order.round, &self.policy, now.at) == Step::Done
+        {
+            order.round = Round::new(Errand::Refresh);
         }
         if let Some((at, step, request)) = self.due(now.at)
             && at <= now.at

@@ -598,7 +598,11 @@ fn a_tab_that_follows_goes_on_with_the_order_that_the_leader_made_after_a_failur
     checkout.handle_hearsay(at(3_000), &snapshot(NUMBER, Some(GatewayStatus::Failure), 2));
     drain(&mut checkout);
     checkout.handle_answer(at(3_100), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 2)));
-    checkout.handle_hearsay(at(4_000), &snapshot(FRESH, Some(GatewayStatus::Created), 1));
+    let heard = snapshot(FRESH, Some(GatewayStatus::Created), 1);
+    checkout.handle_hearsay(at(4_000), &heard);
+    assert_eq!(drain(&mut checkout).0, vec![], "nobody has kept such an order");
+    checkout.restore(Some(saved(FRESH)));
+    checkout.handle_hearsay(at(4_000), &heard);
     let (request, _) = next_sent(&mut checkout);
     assert_eq!(request, Request::Query { order_number: number(FRESH), version: None, hold: None });
 }
@@ -611,4 +615,17 @@ fn hearsay_about_another_amount_is_not_taken() {
     wrong.pay_url = Some("https://evil.example".into());
     checkout.handle_hearsay(at(3_000), &wrong);
     let View::Pending { pay_url: None, .. } = checkout.view(Millis(3_000)) else { panic!("it was taken") };
+}
+
+#[test]
+fn start_after_a_failure_goes_on_with_the_order_that_another_tab_has_begun_meanwhile() {
+    let mut checkout = waiting();
+    drain(&mut checkout);
+    checkout.handle_answer(at(200), Answer::Snapshot(snapshot(NUMBER, Some(GatewayStatus::Failure), 2)));
+    drain(&mut checkout);
+    let other = "1KANPYXG0A5GR38E1W8124HAB";
+    checkout.restore(Some(saved(other)));
+    checkout.start(at(300), number(FRESH), None);
+    let (request, _) = next_sent(&mut checkout);
+    assert_eq!(request, Request::Query { order_number: number(other), version: None, hold: None });
 }

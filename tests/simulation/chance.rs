@@ -48,8 +48,14 @@ faults! {
     TabDuplicated 200 "second tab",
     TabFrozen 60 "tab frozen",
     TabOffline 60 "tab offline",
+    TabsApart 200 "a browser whose tabs cannot talk to each other",
+    HearsayLost 50 "word to another tab lost",
+    HearsayLate 50 "word to another tab seconds late",
+    HearsayForged 60 "word to another tab forged: paid",
     StorageLost 100 "tab's storage lost in a reload",
     CustomerCancels 200 "customer cancels",
+    CustomerRetries 100 "customer tries the same again",
+    TabHidden 150 "tab hidden",
     CustomerImpatient 300 "customer presses pay again",
 }
 

@@ -128,6 +128,9 @@ impl World {
         if let Some((number, _)) = self.proxy.db.iter().find(|(_, row)| !row.at_gateway.status().is_terminal()) {
             return Err(format!("I6: at the end {number} is not decided"));
         }
+        if let Some(tab) = self.tabs.iter().position(|tab| tab.is_open && tab.watches) {
+            return Err(format!("I6: at the end tab {tab} still waits: {:?}", self.tabs[tab].view));
+        }
         let view = &self.tabs.last().unwrap().view;
         let number = match view {
             View::Paid { order_number, .. } | View::Failed { order_number, .. } => order_number,

@@ -7,6 +7,7 @@ use payby_checkout::checkout::{Answer, Request};
 use payby_checkout::hop::Outcome;
 use payby_checkout::order::OrderState;
 use payby_checkout::order_number::OrderNumber;
+use payby_checkout::protocol::Snapshot;
 use payby_checkout::time::{Millis, UnixMillis};
 
 use crate::chance::{Chance, Fault};
@@ -43,6 +44,12 @@ pub enum Event {
     TabTimeout { asker: Asker },
     /// An answer comes to a tab.
     TabHears { asker: Asker, answer: Answer },
+    /// The browser has given the lead to a tab, or taken it.
+    Lead { tab: usize, leads: bool },
+    /// The tabs that follow notice that their leader is silent.
+    LeaderSilent { tab: usize },
+    /// What another tab was told comes to this one.
+    TabOverhears { tab: usize, snapshot: Snapshot },
     /// A request comes to the proxy.
     ProxyHears { asker: Asker, request: Request },
     /// A held question's time is up.
@@ -69,6 +76,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug)]
 pub enum Whim {
     Start,
+    Retry,
     Cancel,
     Reload,
     Close,
@@ -76,6 +84,7 @@ pub enum Whim {
     Thaw,
     GoOffline,
     ComeOnline,
+    Hide,
     /// The tab becomes visible.
     Look,
 }
@@ -88,6 +97,9 @@ pub struct World {
     scheduled: u64,
     pub chance: Chance,
     pub tabs: Vec<Tab>,
+    /// Whose lock it is, if the tabs of this browser can talk to each other.
+    pub leader: Option<usize>,
+    pub tabs_talk: bool,
     pub proxy: Proxy,
     pub gateway: Gateway,
     /// How far the proxy's clock is ahead, in milliseconds.
@@ -104,6 +116,7 @@ impl World {
         let mut chance = Chance::new(seed);
         let mut skew = || i64::try_from(chance.within(0, 240_001)).unwrap() - 120_000;
         let (proxy_skew, gateway_skew) = (skew(), skew());
+        let tabs_talk = !chance.strikes(Fault::TabsApart);
         let pay_within = Millis(chance.within(60_000, 900_000));
         let mut world = Self {
             now: 0,
@@ -112,6 +125,8 @@ impl World {
             scheduled: 0,
             chance,
             tabs: Vec::new(),
+            leader: None,
+            tabs_talk,
             proxy: Proxy::new(pay_within),
             gateway: Gateway::default(),
             proxy_skew,
@@ -168,6 +183,9 @@ impl World {
             Event::TabTimer { tab, timer } => self.tab_timer(tab, timer),
             Event::TabTimeout { asker } => self.tab_hears(asker, Answer::Trouble { retry_after: None }),
             Event::TabHears { asker, answer } => self.tab_hears(asker, answer),
+            Event::Lead { tab, leads } => self.lead(tab, leads),
+            Event::LeaderSilent { tab } => self.leader_silent(tab),
+            Event::TabOverhears { tab, snapshot } => self.overhear(tab, snapshot),
             Event::ProxyHears { asker, request } => self.proxy_hears(asker, &request),
             Event::ProxyHoldEnds { asker, epoch } => self.hold_ends(asker, epoch),
             Event::RoundRests { number, epoch } => self.go_on_after_rest(&number, epoch),
