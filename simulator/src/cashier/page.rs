@@ -2,71 +2,143 @@
 
 use maud::{DOCTYPE, Markup, html};
 use payby_checkout::money::Amount;
-use payby_checkout::time::{Millis, UnixMillis};
+use payby_checkout::time::UnixMillis;
 
-use crate::model::{Failed, Order, State};
+use super::words::Language;
+use crate::model::{Order, State};
 
-/// The page of an order, for its payer: `token` is what they know it by.
-pub(super) fn order(now: UnixMillis, order: &Order, token: &str, partner_id: &str) -> Markup {
+/// From here on the payer is asked for a password: AED 500, in fils.
+const PASSWORD_FROM: u64 = 50_000;
+
+/// Who looks at the page, and how.
+pub(super) struct View<'a> {
+    pub(super) language: Language,
+    /// Whether the language was chosen on the page; then links and forms go on with it.
+    pub(super) chosen: bool,
+    /// What the payer knows the order by.
+    pub(super) token: &'a str,
+    pub(super) partner_id: &'a str,
+}
+
+impl View<'_> {
+    /// A part of the page, relative to the page.
+    fn link(&self, part: &str) -> String {
+        let query = if self.chosen { format!("?lang={}", self.language.tag()) } else { String::new() };
+        format!("{}/{part}{query}", self.token)
+    }
+}
+
+/// Whether the payer of an order is asked for a password.
+pub(super) fn needs_password(order: &Order) -> bool {
+    order.amount().amount.fils() >= PASSWORD_FROM
+}
+
+/// The page of an order, for its payer.
+pub(super) fn order(now: UnixMillis, order: &Order, view: &View<'_>) -> Markup {
+    let words = view.language.words();
     let left = order.expires_at().since(now);
     let open = order.state() == State::Created;
-    let amount = grouped(order.amount().amount);
-    let title = heading(order.state());
-    // The next minute is the next time that this page says something new.
-    let refresh = open.then(|| left.0 % 60_000 / 1000 + 1);
-    frame(
-        title,
-        refresh,
-        &html! {
-            section.card data-outcome=(outcome(order.state())) {
-                p.outcome role="status" { (title) }
-                p.amount { span.currency { "AED" } " " span.digits { (amount) } }
-                p.subject { (order.request().subject) }
-                dl {
-                    div { dt { "Merchant" } dd.number { (partner_id) } }
-                    div { dt { "Order" } dd.number { (order.merchant_order_no()) } }
-                    @if open {
-                        div { dt { "Time left" } dd { (time_left(left)) } }
-                    }
-                    @if let State::Failed(failed) = order.state() {
-                        div { dt { "Reason" } dd { (failed.description()) } }
-                    }
-                }
+    let title = words.heading(order.state());
+    let pay = html! { button.pay type="submit" { (words.pay) " " (money(view.language, order)) } };
+    let button = |part: &str, class: &str, text: &str| {
+        html! { form method="post" action=(view.link(part)) { button class=(class) type="submit" { (text) } } }
+    };
+    let card = html! {
+        section.card data-outcome=(outcome(order.state())) {
+            h1.outcome { (title) }
+            (price(view.language, order))
+            dl {
+                div { dt { (words.merchant) } dd.number { bdi { (view.partner_id) } } }
+                div { dt { (words.order) } dd.number { bdi { (order.merchant_order_no()) } } }
                 @if open {
-                    form method="post" action={ (token) "/pay" } {
-                        button.pay type="submit" { "Pay AED " (amount) }
-                    }
-                    form method="post" action={ (token) "/decline" } {
-                        button.decline type="submit" { "Decline" }
-                    }
-                } @else if let Some(url) = order.redirect_url() {
-                    a.back href=(url) rel="noreferrer" { "Back to the shop" }
-                } @else {
-                    p.hint { "You can close this page." }
+                    div { dt { (words.time_left) } dd { (view.language.time_left(left)) } }
+                }
+                @if let State::Failed(failed) = order.state() {
+                    div { dt { (words.reason) } dd { (words.why(failed)) } }
                 }
             }
-        },
-    )
+            @if open {
+                @if needs_password(order) {
+                    form method="get" action={ (view.token) "/password" } {
+                        @if view.chosen { input type="hidden" name="lang" value=(view.language.tag()); }
+                        (pay)
+                    }
+                } @else {
+                    form method="post" action=(view.link("pay")) { (pay) }
+                }
+                (button("decline", "decline", words.decline))
+            } @else if let Some(url) = order.redirect_url() {
+                a.back href=(url) rel="noreferrer" { (words.back) }
+            } @else {
+                p.hint { (words.close) }
+            }
+        }
+        @if open {
+            div.aside {
+                (button("leave", "plain", words.leave))
+                (button("expire", "plain", words.expire))
+            }
+        }
+    };
+    // The next minute is the next time that this page says something new.
+    let refresh = open.then(|| left.0 % 60_000 / 1000 + 1);
+    frame(view.language, title, view.token, ".", refresh, &card)
+}
+
+/// The page that asks for the password.
+pub(super) fn password(order: &Order, view: &View<'_>, is_wrong: bool) -> Markup {
+    let words = view.language.words();
+    let query = if view.chosen { format!("?lang={}", view.language.tag()) } else { String::new() };
+    let described_by = if is_wrong { "hint wrong" } else { "hint" };
+    let card = html! {
+        section.card data-outcome="open" {
+            h1.outcome { (words.password_title) }
+            (price(view.language, order))
+            form method="post" action={ "pay" (query) } {
+                label for="password" { (words.password) }
+                input #password name="password" type="password" inputmode="numeric" autocomplete="off" maxlength="32"
+                    required autofocus dir="ltr" aria-describedby=(described_by) aria-invalid[is_wrong];
+                @if is_wrong { p.wrong #wrong role="alert" { (words.password_wrong) } }
+                p.hint #hint { (words.password_hint) }
+                button.pay type="submit" { (words.pay) " " (money(view.language, order)) }
+            }
+            a.cancel href={ "../" (view.token) (query) } { (words.cancel) }
+        }
+    };
+    frame(view.language, words.password_title, "password", "..", None, &card)
 }
 
 /// The page of no order.
-pub(super) fn no_such_order() -> Markup {
-    frame(
-        "No such payment",
-        None,
-        &html! {
-            section.card {
-                p.outcome { "No such payment" }
-                p.hint { "This link is not, or no longer, good. Go back to the shop and start again." }
-            }
-        },
-    )
+pub(super) fn no_such_order(language: Language) -> Markup {
+    let words = language.words();
+    let card = html! {
+        section.card {
+            h1.outcome { (words.no_payment) }
+            p.hint { (words.no_payment_hint) }
+        }
+    };
+    frame(language, words.no_payment, "", ".", None, &card)
 }
 
-fn frame(title: &str, refresh: Option<u64>, content: &Markup) -> Markup {
+fn price(language: Language, order: &Order) -> Markup {
+    let words = language.words();
+    html! {
+        p.amount { span.currency { (words.currency) } " " bdi.digits { (grouped(order.amount().amount)) } }
+        p.subject { bdi { (order.request().subject) } }
+    }
+}
+
+fn money(language: Language, order: &Order) -> String {
+    format!("{} {}", language.words().currency, grouped(order.amount().amount))
+}
+
+/// `page` is the page's own name, relative to itself; `root` is where the style sheet is.
+fn frame(language: Language, title: &str, page: &str, root: &str, refresh: Option<u64>, content: &Markup) -> Markup {
+    let words = language.words();
+    let other = language.other();
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(language.tag()) dir=(language.direction()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -74,25 +146,20 @@ fn frame(title: &str, refresh: Option<u64>, content: &Markup) -> Markup {
                 @if let Some(seconds) = refresh {
                     meta http-equiv="refresh" content=(seconds);
                 }
-                title { (title) " · payment simulator" }
-                link rel="stylesheet" href="style.css";
+                title { (title) " · " (words.simulator) }
+                link rel="stylesheet" href={ (root) "/style.css" };
             }
             body {
-                header { p.brand { "payby-sim" } p.notice { "Simulator: no money moves" } }
+                header {
+                    p.brand { bdi { "payby-sim" } }
+                    p.notice { (words.notice) }
+                    a.language href={ (page) "?lang=" (other.tag()) } lang=(other.tag()) hreflang=(other.tag()) {
+                        (other.words().name)
+                    }
+                }
                 main { (content) }
             }
         }
-    }
-}
-
-const fn heading(state: State) -> &'static str {
-    match state {
-        State::Created => "Waiting for your payment",
-        State::Paid { .. } | State::Settled { .. } => "Paid",
-        State::Revoked { .. } => "Given back",
-        State::Failed(Failed::Declined) => "Payment declined",
-        State::Failed(Failed::Cancelled) => "Cancelled",
-        State::Failed(Failed::Expired) => "Expired",
     }
 }
 
@@ -100,8 +167,8 @@ const fn heading(state: State) -> &'static str {
 const fn outcome(state: State) -> &'static str {
     match state {
         State::Created => "open",
-        State::Paid { .. } | State::Settled { .. } => "paid",
-        State::Revoked { .. } | State::Failed(_) => "failed",
+        State::Paid { .. } | State::Settled { revoked: false, .. } => "paid",
+        State::Settled { revoked: true, .. } | State::Revoked { .. } | State::Failed(_) => "failed",
     }
 }
 
@@ -119,15 +186,6 @@ fn grouped(amount: Amount) -> String {
     text
 }
 
-fn time_left(left: Millis) -> String {
-    let minutes = left.0 / 60_000;
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => "less than a minute".to_owned(),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,19 +201,6 @@ mod tests {
             ("999999999999.99", "999,999,999,999.99"),
         ] {
             assert_eq!(grouped(plain.parse().unwrap()), text);
-        }
-    }
-
-    #[test]
-    fn the_time_left_is_told_in_whole_minutes() {
-        for (seconds, text) in [
-            (0, "less than a minute"),
-            (59, "less than a minute"),
-            (60, "1 min"),
-            (3599, "59 min"),
-            (7200, "2 h 0 min"),
-        ] {
-            assert_eq!(time_left(Millis::from_secs(seconds)), text);
         }
     }
 }

@@ -20,16 +20,90 @@ fn pay_page() -> serde_json::Value {
     json!({"paySceneCode": "PAYPAGE", "paySceneParams": {"redirectUrl": "http://shop.example:8080/back?n=1#top"}})
 }
 
+fn dear() -> serde_json::Value {
+    json!({"totalAmount": {"amount": 1234.5, "currency": "AED"}})
+}
+
 #[tokio::test]
 async fn the_page_shows_what_is_to_be_paid() {
     let bench = Bench::start().await;
-    let url = bench.place("M-1", &json!({"totalAmount": {"amount": 1234.5, "currency": "AED"}})).await;
+    let url = bench.place("M-1", &dear()).await;
     bench.control("clock/advance", &json!({"ms": 30_000})).await;
     let (status, _, text) = page(&bench, &url).await;
     assert_eq!(status, StatusCode::OK);
     for part in ["1,234.50", "Coffee", "M-1", "1 h 59 min", "Pay AED 1,234.50", "Decline", "Simulator"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+    assert!(text.contains("<html lang=\"en\" dir=\"ltr\">"), "{text}");
+}
+
+#[tokio::test]
+async fn the_page_is_arabic_for_who_prefers_or_chooses_that_and_stays_so() {
+    let bench = Bench::start().await;
+    let url = bench.place("M-1", &dear()).await;
+    let token = url.rsplit('/').next().unwrap();
+    let accepted = bench.client.get(&url).header("accept-language", "ar-AE,ar;q=0.9,en;q=0.8").send().await.unwrap();
+    let accepted = accepted.text().await.unwrap();
+    let (_, _, chosen) = page(&bench, &format!("{url}?lang=ar")).await;
+    for text in [&accepted, &chosen] {
+        assert!(text.contains("<html lang=\"ar\" dir=\"rtl\">"), "{text}");
+        for part in ["بانتظار الدفع", "ادفع درهم 1,234.50", "<bdi>M-1</bdi>", "lang=\"en\"", "?lang=en"]
+        {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+    assert!(!accepted.contains("decline?lang"), "it was not chosen");
+    assert!(chosen.contains(&format!("{token}/decline?lang=ar")), "{chosen}");
+    let (_, _, asked) = page(&bench, &format!("{url}/password?lang=ar")).await;
+    assert!(asked.contains("dir=\"rtl\"") && asked.contains("action=\"pay?lang=ar\""), "{asked}");
+    let (_, to) = press(&bench, &url, "decline?lang=ar").await;
+    assert_eq!(to, format!("../{token}?lang=ar"));
+    let (_, _, text) = page(&bench, &format!("{url}?lang=ar")).await;
+    assert!(text.contains("رُفضت عملية الدفع"), "{text}");
+}
+
+#[tokio::test]
+async fn from_500_dirhams_on_a_password_is_asked_for() {
+    for (amount, asks) in [("499.99", false), ("500", true)] {
+        let bench = Bench::start().await;
+        let amount: serde_json::Value = serde_json::from_str(amount).unwrap();
+        let url = bench.place("M-1", &json!({"totalAmount": {"amount": amount, "currency": "AED"}})).await;
+        let (_, _, text) = page(&bench, &url).await;
+        assert_eq!(text.contains("/password\""), asks, "{text}");
+        let (_, to) = press(&bench, &url, "pay").await;
+        assert_eq!(to == "password?wrong", asks, "{to}");
+        assert_eq!(bench.status("M-1").await, if asks { "CREATED" } else { "PAID_SUCCESS" });
+    }
+
+    let bench = Bench::start().await;
+    let url = bench.place("M-1", &dear()).await;
+    let (_, _, text) = page(&bench, &format!("{url}/password")).await;
+    assert!(text.contains("for=\"password\"") && text.contains("type=\"password\""), "{text}");
+    assert!(!text.contains("role=\"alert\""), "{text}");
+    let (_, _, text) = page(&bench, &format!("{url}/password?wrong")).await;
+    assert!(text.contains("role=\"alert\"") && text.contains("aria-describedby=\"hint wrong\""), "{text}");
+    for (password, is_right) in [("", false), ("000000", false), ("12345", false), ("abcdef", false), ("123456", true)]
+    {
+        let request = bench.client.post(format!("{url}/pay")).body(format!("password={password}"));
+        let answer = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        assert_eq!(answer.headers()["location"] == "password?wrong", !is_right, "{password}");
+    }
+    assert_eq!(bench.status("M-1").await, "PAID_SUCCESS");
+    let (status, to) = (page(&bench, &format!("{url}/password")).await.0, url.rsplit('/').next().unwrap());
+    assert_eq!(status, StatusCode::SEE_OTHER, "there is nothing left to pay: ../{to}");
+}
+
+#[tokio::test]
+async fn who_leaves_decides_nothing_and_the_time_can_be_made_to_run_out() {
+    let bench = Bench::start().await;
+    let url = bench.place("M-1", &pay_page()).await;
+    assert_eq!(press(&bench, &url, "leave").await.1, "http://shop.example:8080/back?n=1#top");
+    assert_eq!(bench.status("M-1").await, "CREATED");
+    press(&bench, &url, "expire").await;
+    assert_eq!(bench.see("orders").await[0]["failCode"], "ORDER_EXPIRED");
+    let payer = bench.events("payer", 2).await;
+    assert_eq!((&payer[0]["action"], &payer[0]["changed"]), (&json!("leave"), &json!(false)));
+    assert_eq!((&payer[1]["action"], &payer[1]["changed"]), (&json!("expire"), &json!(true)));
 }
 
 #[tokio::test]
