@@ -15,8 +15,6 @@ mod order_number;
 mod plain;
 mod platform;
 #[cfg(feature = "wasm-checkout")]
-mod shelf;
-#[cfg(feature = "wasm-checkout")]
 mod shell;
 #[cfg(feature = "wasm-checkout")]
 mod view;

@@ -280,7 +280,7 @@ struct InFlight {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a page has one, and nearly always it is live")]
+#[allow(clippy::large_enum_variant, reason = "a page has one, and nearly always it is live")]
 enum Phase {
     Idle,
     Finding {
@@ -755,7 +755,8 @@ impl Checkout {
             }
             // This backend does not hold.
             Request::Query { hold: Some(_), .. } => {
-                now.at.plus(order.told.and_then(|told| told.next_poll).unwrap_or(law))
+                let pause = order.told.and_then(|told| told.next_poll).unwrap_or(law);
+                sent_at.plus(pause).max(now.at.plus(Millis(pause.0 / 2)))
             }
             _ => now.at,
         };

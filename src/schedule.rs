@@ -6,10 +6,11 @@ use crate::time::Millis;
 pub const FIRST: Millis = Millis(2_600);
 
 /// The law's starting interval.
-const BASE: u64 = 1_800;
+const BASE: u64 = 1_500;
 
-/// The law's longest interval. Most questions are about orders that nobody pays: `cargo xtask bench watch` counts them.
-const CAP: u64 = 600_000;
+/// The law's longest interval. Most questions are about orders that nobody pays: `cargo xtask bench watch` counts them, and what
+/// any other schedule would need.
+const CAP: u64 = 300_000;
 
 /// How far jitter moves an interval, in percent either way.
 const JITTER_PERCENT: u64 = 15;
@@ -18,14 +19,14 @@ const JITTER_PERCENT: u64 = 15;
 const BACK_OFF: (u64, u64) = (1_000, 60_000);
 
 /// The pause before the next question when the order has been open for `age` and the gateway is well:
-/// δ(t) = 1.8 s · (1 + t/100 s + (t/200 s)²), at most 600 s, ±15 % by `random`.
+/// δ(t) = 1.5 s · (1 + t/70 s + (t/140 s)²), at most 300 s, ±15 % by `random`.
 ///
 /// `random` is uniform over all of `u32`.
 #[must_use]
 pub const fn pause(age: Millis, random: u32) -> Millis {
     // Beyond this age the cap holds anyway, and the square stays far from overflow.
     let t = if age.0 > 10_000_000 { 10_000_000 } else { age.0 };
-    let law = BASE + BASE * t / 100_000 + BASE * t / 200_000 * t / 200_000;
+    let law = BASE + BASE * t / 70_000 + BASE * t / 140_000 * t / 140_000;
     let interval = if law > CAP { CAP } else { law };
     let low = interval * (100 - JITTER_PERCENT) / 100;
     Millis(low + scaled(interval * 2 * JITTER_PERCENT / 100, random))
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_law_at_its_landmarks() {
-        for (age_seconds, without_jitter) in [(0, 1_800), (100, 4_050), (200, 7_200), (1_000, 64_800), (7_200, 600_000)]
+        for (age_seconds, without_jitter) in [(0, 1_500), (100, 4_408), (200, 8_847), (1_000, 99_459), (7_200, 300_000)]
         {
             let pause = pause(Millis::from_secs(age_seconds), MIDDLE);
             assert!(pause.0.abs_diff(without_jitter) <= without_jitter / 500, "{age_seconds} s: {pause:?}");

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
+use super::http;
 use super::plain::thrown;
 use super::platform::{SecureRandom, WallClock};
 use super::shell::Shell;
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Saved};
 use crate::money::{Currency, Money};
 use crate::order_number::{Format, Generator};
 use crate::protocol::Scene;
@@ -20,16 +21,18 @@ thread_local! {
     static SHELLS: RefCell<Vec<Option<Shell>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Opens a checkout and answers its handle. `listener(view, stop)` hears of every change: a view, or why it stopped.
-/// `fetch` is as [`Http`](super::http::Http) has it; `amount` is what the page has shown, empty if it does not say.
+/// Opens a checkout and answers its handle. `listener(told)` hears, in their order, of every view, of alerts, of why it
+/// stopped, and of what to keep: `["save", text]` is to be kept when the call returns (R1). What it hears are lists, of which
+/// the first place says what they are. `fetch` is as [`Http`](super::http::Http) has it; `amount` is what the page has shown,
+/// empty if it does not say.
 #[wasm_bindgen]
-pub fn open(token: &str, listener: Function, fetch: Function, amount: &str) -> Result<usize, JsValue> {
+pub fn open(listener: Function, fetch: Function, amount: &str) -> Result<usize, JsValue> {
     let amount = match amount.parse() {
         Err(_) if amount.is_empty() => None,
         Err(_) => return Err(thrown("invalid_argument", "amount is a decimal like \"12.50\", above zero", None)),
         Ok(amount) => Some(Money { amount, currency: Currency::Aed }),
     };
-    let shell = Some(Shell::new(token, listener, fetch, amount));
+    let shell = Some(Shell::new(listener, fetch, amount));
     let handle = SHELLS.with_borrow_mut(|shells| {
         let free = shells.iter().position(Option::is_none);
         let handle = free.unwrap_or_else(|| {
@@ -40,6 +43,13 @@ pub fn open(token: &str, listener: Function, fetch: Function, amount: &str) -> R
         handle
     });
     Ok(handle)
+}
+
+/// What was last kept of this purchase, by this page or another; to be given before each command.
+#[wasm_bindgen]
+pub fn restore(handle: usize, saved: &str) {
+    let saved = Saved::from_text(saved);
+    with(handle, |shell| shell.command(|machine, _| machine.restore(saved)));
 }
 
 /// The customer wants to pay, with the scene of that name or, if it is empty, as the purchase says.
@@ -64,6 +74,12 @@ pub fn resume(handle: usize) {
     with(handle, |shell| shell.command(Checkout::resume));
 }
 
+/// The customer tries the same order again.
+#[wasm_bindgen]
+pub fn retry(handle: usize) {
+    with(handle, |shell| shell.command(Checkout::retry));
+}
+
 /// The customer gives up.
 #[wasm_bindgen]
 pub fn cancel(handle: usize) {
@@ -80,6 +96,26 @@ pub fn attend(handle: usize) {
 #[wasm_bindgen]
 pub fn connect(handle: usize, online: bool) {
     with(handle, |shell| shell.command(|machine, now| machine.handle_connection(now, online)));
+}
+
+/// The page was hidden or became visible.
+#[wasm_bindgen]
+pub fn show(handle: usize, visible: bool) {
+    with(handle, |shell| shell.command(|machine, now| machine.handle_visibility(now, visible)));
+}
+
+/// This tab asks for all from now on, or another one does.
+#[wasm_bindgen]
+pub fn lead(handle: usize, leads: bool) {
+    with(handle, |shell| shell.command(|machine, now| machine.handle_lead(now, leads)));
+}
+
+/// What the tab that leads was told about an order. What cannot be read is nothing.
+#[wasm_bindgen]
+pub fn hear(handle: usize, json: &JsValue) {
+    if let Some(snapshot) = http::snapshot(json) {
+        with(handle, |shell| shell.command(|machine, now| machine.handle_hearsay(now, &snapshot)));
+    }
 }
 
 /// Drops a checkout: its request is aborted, its timer cleared, its listener never called again.

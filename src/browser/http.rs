@@ -73,32 +73,29 @@ impl Http {
 }
 
 fn read(request: &Request, status: u16, retry_after: &JsValue, json: &JsValue) -> Answer {
-    let trouble = Answer::Trouble { retry_after: None };
-    match status {
+    let answer = match status {
         200..=299 => match request {
-            Request::Find => found(json).unwrap_or(trouble),
-            _ => snapshot(json).map_or(trouble, Answer::Snapshot),
+            Request::Find => found(json),
+            _ => snapshot(json).map(Answer::Snapshot),
         },
-        304 => Answer::NotModified,
-        404 => Answer::Missing,
-        408 | 425 | 429 | 500.. => {
-            // RFC 9110 §10.2.3, in seconds; a date is taken as not said.
-            let seconds = retry_after.as_string().and_then(|seconds| seconds.parse().ok());
-            Answer::Trouble { retry_after: seconds.map(Millis::from_secs) }
-        }
-        400..=499 => {
-            // A refusal stands whether or not its problem document can be read.
-            let order = if status == 409 { snapshot(&field(json, "order")) } else { None };
-            order.map_or_else(
-                || {
-                    let (code, detail) = (text(json, "code"), text(json, "detail"));
-                    Answer::Refused(Refusal { http_status: status, code, detail })
-                },
-                Answer::Elsewhere,
-            )
-        }
-        _ => trouble,
-    }
+        304 => Some(Answer::NotModified),
+        404 => Some(Answer::Missing),
+        408 | 425 | 429 => None,
+        409 => snapshot(&field(json, "order")).map(Answer::Elsewhere).or_else(|| refusal(status, json)),
+        400..=499 => refusal(status, json),
+        _ => None,
+    };
+    answer.unwrap_or_else(|| {
+        // RFC 9110 §10.2.3, in seconds; a date is taken as not said.
+        let seconds = retry_after.as_string().and_then(|seconds| seconds.parse().ok());
+        Answer::Trouble { retry_after: seconds.map(Millis::from_secs) }
+    })
+}
+
+/// What the proxy refused, and why. A refusal without a code is not the proxy's: a firewall's page, a gateway's.
+fn refusal(status: u16, json: &JsValue) -> Option<Answer> {
+    let refusal = Refusal { http_status: status, code: Some(text(json, "code")?), detail: text(json, "detail") };
+    Some(Answer::Refused(refusal))
 }
 
 /// A field of a JSON value; `undefined` where there is none. One import instead of a getter for each field, and no
@@ -118,7 +115,8 @@ fn whole(json: &JsValue, name: &str) -> Option<u64> {
     (0.0..9_007_199_254_740_992.0).contains(&number).then_some(number as u64)
 }
 
-fn snapshot(json: &JsValue) -> Option<Snapshot> {
+/// An order as the proxy tells it, if it can be read.
+pub(super) fn snapshot(json: &JsValue) -> Option<Snapshot> {
     let gateway_status = match text(json, "gatewayStatus").as_deref() {
         None => None,
         Some("CREATED") => Some(GatewayStatus::Created),

@@ -8,9 +8,9 @@ use js_sys::Function;
 use wasm_bindgen::JsValue;
 use web_sys::AbortController;
 
-use super::shelf::Shelf;
+use super::plain::{Plain, to_js};
 use super::{http, platform, view};
-use crate::checkout::{Answer, Checkout, Now, Output, Request};
+use crate::checkout::{Alert, Answer, Checkout, Now, Output, Request};
 use crate::money::Money;
 use crate::time::Millis;
 
@@ -24,7 +24,6 @@ pub(super) struct Shell(Rc<RefCell<Inner>>);
 struct Inner {
     machine: Checkout,
     http: http::Http,
-    shelf: Shelf,
     /// `None` once closed.
     listener: Option<Function>,
     timer: Option<Timeout>,
@@ -40,14 +39,12 @@ struct InFlight {
 }
 
 impl Shell {
-    pub(super) fn new(token: &str, listener: Function, fetch: Function, amount: Option<Money>) -> Self {
-        let shelf = Shelf::for_token(token);
-        let machine = Checkout::new(shelf.load());
+    pub(super) fn new(listener: Function, fetch: Function, amount: Option<Money>) -> Self {
+        let machine = Checkout::new(None);
         let machine = if let Some(amount) = amount { machine.expecting(amount) } else { machine };
         Self(Rc::new(RefCell::new(Inner {
             machine,
             http: http::Http::new(fetch),
-            shelf,
             listener: Some(listener),
             timer: None,
             in_flight: None,
@@ -76,26 +73,37 @@ impl Shell {
                 return;
             }
             let Some(output) = inner.machine.poll_output() else { return };
-            match output {
-                Output::Save(saved) => inner.shelf.save(&saved),
+            let told = match output {
                 Output::Send(request) => {
                     drop(inner);
                     self.send(request);
+                    continue;
                 }
-                Output::Abort => inner.abort(),
-                Output::WakeAt(at) => inner.timer = at.map(|at| self.timer(at)),
-                Output::Alert(_) => {}
-                Output::Tell(view) => {
-                    let view = view::of_view(&view);
-                    let listener = inner.listener.clone();
-                    drop(inner);
-                    tell(listener.as_ref(), &view, &JsValue::UNDEFINED);
+                Output::Abort => {
+                    inner.abort();
+                    continue;
                 }
-                Output::Stop(why) => {
-                    let listener = inner.listener.clone();
-                    drop(inner);
-                    tell(listener.as_ref(), &JsValue::UNDEFINED, &view::of_stop(&why));
+                Output::WakeAt(at) => {
+                    inner.timer = at.map(|at| self.timer(at));
+                    continue;
                 }
+                Output::Save(saved) => to_js(&[Plain::Text("save"), Plain::Text(&saved.to_text())]),
+                Output::Alert(alert) => to_js(&[
+                    Plain::Text("alert"),
+                    Plain::Text(match alert {
+                        Alert::Failing => "failing",
+                        Alert::Mismatch => "mismatch",
+                        Alert::Conflict => "conflict",
+                    }),
+                ]),
+                Output::Tell(view) => view::of_view(&view),
+                Output::Stop(why) => view::of_stop(&why),
+            };
+            let listener = inner.listener.clone();
+            drop(inner);
+            // What it throws is its own affair and must not stop the watch.
+            if let Some(listener) = listener {
+                let _ = listener.call1(&JsValue::UNDEFINED, &told);
             }
         }
     }
@@ -144,11 +152,4 @@ impl Inner {
 #[allow(clippy::cast_possible_truncation, reason = "below 2³¹")]
 fn timeout(after: Millis, call: impl FnOnce() + 'static) -> Timeout {
     Timeout::new(after.0.min(LONGEST_TIMER) as u32, call)
-}
-
-/// Calls the listener; what it throws is its own affair and must not stop the watch.
-fn tell(listener: Option<&Function>, view: &JsValue, stop: &JsValue) {
-    if let Some(listener) = listener {
-        let _ = listener.call2(&JsValue::UNDEFINED, view, stop);
-    }
 }

@@ -56,11 +56,12 @@ pub(super) fn of_view(view: &View) -> JsValue {
     ])
 }
 
-/// `[code, httpStatus, problem, detail]`.
+/// `["stop", code, httpStatus, problem, detail]`.
 pub(super) fn of_stop(why: &Stop) -> JsValue {
     match why {
-        Stop::TokenRejected => to_js(&[Text("token_rejected"), Number(404.0)]),
+        Stop::TokenRejected => to_js(&[Text("stop"), Text("token_rejected"), Number(404.0)]),
         Stop::Refused(refusal) => to_js(&[
+            Text("stop"),
             Text("refused"),
             Number(refusal.http_status.into()),
             Plain::text(refusal.code.as_deref()),
