@@ -419,19 +419,14 @@ impl Checkout {
 
     /// Goes on with the order from before a reload, or else with the one that the backend knows for this purchase.
     pub fn resume(&mut self, now: Now) {
-        if matches!(self.phase, Phase::Idle) {
-            match self.saved.take() {
-                Some(saved) => self.take_up(now, Order::new(saved, true, now.at)),
-                None => self.phase = Phase::Finding { cancel_wanted: false },
-            }
-        }
+        self.find(now);
         self.go_on(now);
     }
 
     /// The customer tries the same order again: it is asked about and, if it is open, sent again under its number (R3). Once it
     /// is decided, nothing is sent; a new one is [`Checkout::start`]'s to make.
     pub fn retry(&mut self, now: Now) {
-        self.resume(now);
+        self.find(now);
         if let Phase::Live(order) = &mut self.phase
             && !order.standing.cancel_wanted
             && !matches!(self.in_flight, Some(InFlight { request: Request::Create(_), .. }))
@@ -637,6 +632,16 @@ impl Checkout {
                 self.outputs.push_back(Output::Alert(Alert::Conflict));
             }
             self.outputs.push_back(Output::Tell(view));
+        }
+    }
+
+    /// Takes up the order that there is, or looks for one.
+    fn find(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Idle) {
+            match self.saved.take() {
+                Some(saved) => self.take_up(now, Order::new(saved, true, now.at)),
+                None => self.phase = Phase::Finding { cancel_wanted: false },
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // One purchase's checkout, as a page uses it. The rules are the core's; here they become promises, listeners and iterators.
 
 import { PaybyCheckoutError, typed } from './error.js';
@@ -6,14 +7,19 @@ import { bytes } from './generated/checkout/wasm.js';
 import { sender } from './http.js';
 import { starter } from './module.js';
 import type { OrderNumber } from './order-number.js';
-import { watchPage } from './page.js';
-import { type Stop, type View, statusOf, stopOf } from './view.js';
+import { isVisible, watchPage } from './page.js';
+import { nameOf, shelf } from './shelf.js';
+import { type Tabs, joinTabs } from './tabs.js';
+import { type Told, statusOf, stopOf } from './view.js';
 
 export { PaybyCheckoutError } from './error.js';
 export type { ErrorCode, ErrorDetails } from './error.js';
 export type { OrderNumber } from './order-number.js';
 
 const core = /* @__PURE__ */ starter(glue, bytes);
+
+/** What `using` looks for; where the platform has no such symbol, what compilers put in its place. */
+const DISPOSE: typeof Symbol.dispose = /* @__PURE__ */ (() => Symbol.dispose ?? Symbol.for('Symbol.dispose'))() as never;
 
 /** How the customer pays: a QR code of `payUrl` for the phone, or PayBy's page in this browser. */
 export type Scene = 'DYNQR' | 'PAYPAGE';
@@ -62,6 +68,17 @@ export type CheckoutResult =
   /** PayBy said both "failed" and "paid". A person has to settle it; the customer should not pay again. */
   | { readonly status: 'conflict'; readonly orderNumber: OrderNumber; readonly amount: Money };
 
+/** What a person at the shop should know. The checkout itself goes on. */
+export type AlertCode =
+  /** Nothing certain can be learnt: three requests in a row have failed, or all for ten seconds. Told again after it was well. */
+  | 'failing'
+  /** An answer named another order or amount, or contradicted itself. It was not believed. */
+  | 'mismatch'
+  /** PayBy said both "failed" and "paid". */
+  | 'conflict'
+  /** `localStorage` is denied, full or missing. A reload will ask the proxy for the order. Told once. */
+  | 'storage_unavailable';
+
 export interface CheckoutOptions {
   /** The base URL of the backend proxy, for example `https://pay.shop.example`. */
   readonly proxy: string | URL;
@@ -81,8 +98,11 @@ export interface StartOptions {
   readonly scene?: Scene;
 }
 
-/** One purchase's checkout. Iterating over it yields each status from the current one on, up to the result. */
-export interface Checkout extends AsyncIterable<CheckoutStatus> {
+/**
+ * One purchase's checkout. Iterating over it yields each status from the current one on, up to the result. With `using`, it is
+ * disposed of at the end of the block.
+ */
+export interface Checkout extends AsyncIterable<CheckoutStatus>, Disposable {
   /** Where it stands now. */
   readonly status: CheckoutStatus;
   /** Resolves once PayBy has decided. After a failure, `start()` begins anew, and so does this. */
@@ -94,10 +114,17 @@ export interface Checkout extends AsyncIterable<CheckoutStatus> {
   start(options?: StartOptions): Promise<CheckoutStatus>;
   /** Goes on after a reload or a return from the pay page. Resolves as `start` does, or with `idle` if there is no order. */
   resume(): Promise<CheckoutStatus>;
+  /**
+   * The customer tries the same order again, for example because the pay page did not open: it is asked about and, if it is
+   * open, sent again under its number. Resolves as `resume` does.
+   */
+  retry(): Promise<CheckoutStatus>;
   /** The customer gives up. Resolves with the result: `paid` if the payment was faster. */
   cancel(): Promise<CheckoutStatus>;
   /** Calls `listener` at every change from now on. Returns a function that ends it. */
   subscribe(listener: (status: CheckoutStatus) => void): () => void;
+  /** Calls `listener` when a person at the shop should know something. Returns a function that ends it. */
+  onAlert(listener: (code: AlertCode) => void): () => void;
   /** Stops asking and lets go of everything. The order itself goes on. */
   dispose(): void;
 }
@@ -123,34 +150,44 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   if (typeof amount !== 'string') throw new PaybyCheckoutError('invalid_argument', 'amount is a decimal string like "12.50"');
 
+  const name = nameOf(token);
+  const kept = shelf(name, () => alerts.tell('storage_unavailable'));
+  const send = sender(proxy, token, (order) => tabs?.share(order));
   let status: CheckoutStatus = { status: 'idle' };
   let handle: number | undefined;
+  let tabs: Tabs | undefined;
   let leavePage: (() => void) | undefined;
   let closed: PaybyCheckoutError | undefined;
   let result = deferred();
-  const listeners = new Set<(status: CheckoutStatus) => void>();
+  const statuses = listeners<CheckoutStatus>();
+  const alerts = listeners<AlertCode>();
   const waiters = new Set<Waiter>();
+
+  function heard(told: Told): void {
+    if (told[0] === 'save') kept.save(told[1]);
+    else if (told[0] === 'alert') alerts.tell(told[1]);
+    else if (told[0] === 'stop') stopped(stopOf(told));
+    else changed(statusOf(told));
+  }
 
   function changed(next: CheckoutStatus): void {
     status = next;
-    if (next.status === 'idle' || isResult(next)) rest();
-    if (isResult(next)) result.resolve(next);
+    if (next.status === 'idle') rest();
+    else if (isResult(next)) {
+      rest();
+      result.resolve(next);
+    } else {
+      // Also where the order is another, begun in place of one that has just failed.
+      watch();
+      renew();
+    }
     for (const waiter of waiters) {
       if (waiter.settles(next)) {
         waiters.delete(waiter);
         waiter.resolve(next);
       }
     }
-    for (const listener of [...listeners]) {
-      try {
-        listener(next);
-      } catch (error) {
-        // A listener's error is reported as uncaught; the watch goes on.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    statuses.tell(next);
   }
 
   function stopped(error: PaybyCheckoutError): void {
@@ -160,22 +197,42 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     waiters.clear();
   }
 
-  function heard(view: View | undefined, stop: Stop | undefined): void {
-    if (view) changed(statusOf(view));
-    if (stop) stopped(stopOf(stop));
+  function renew(): void {
+    if (result.settled) result = deferred();
   }
 
-  /** Listens to the page while there is something to watch. */
-  function watch(opened: number): void {
-    leavePage ??= watchPage(
-      () => core().attend(opened),
-      (online) => core().connect(opened, online),
-    );
+  /** Joins the other tabs and listens to the page, while there is something to watch. */
+  function watch(): void {
+    const opened = handle;
+    if (opened === undefined || leavePage) return;
+    tabs = joinTabs(name, {
+      lead: (leads) => core().lead(opened, leads),
+      hear: (order) => core().hear(opened, order),
+    });
+    leavePage = watchPage({
+      shown() {
+        tabs?.shown();
+        core().show(opened, isVisible());
+      },
+      connected: (online) => core().connect(opened, online),
+      attended: () => core().attend(opened),
+      slept: () => tabs?.sleep(),
+      woke() {
+        tabs?.wake();
+        core().attend(opened);
+      },
+    });
   }
 
   function rest(): void {
     leavePage?.();
-    leavePage = undefined;
+    tabs?.leave();
+    leavePage = tabs = undefined;
+  }
+
+  /** Resolves with the first status from now on that settles it. */
+  function until(settles: (status: CheckoutStatus) => boolean): Promise<CheckoutStatus> {
+    return new Promise((resolve, reject) => waiters.add({ settles, resolve, reject }));
   }
 
   /** Runs a command and resolves with the first status, from the one right after it on, that settles it. */
@@ -185,34 +242,38 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     atOnce: (status: CheckoutStatus) => boolean = settles,
   ): Promise<CheckoutStatus> {
     if (closed) throw closed;
-    handle ??= typed(() => core().open(token, heard, sender(proxy, token), amount));
+    handle ??= typed(() => core().open(heard, send, amount));
     const opened = handle;
     const watched = leavePage !== undefined;
-    watch(opened);
+    watch();
     return new Promise<CheckoutStatus>((resolve, reject) => {
       const waiter = { settles, resolve, reject };
       waiters.add(waiter);
       try {
-        typed(() => run(opened));
+        typed(() => {
+          core().restore(opened, kept.load());
+          run(opened);
+        });
       } catch (error) {
         waiters.delete(waiter);
         // A command that was refused has begun nothing.
         if (!watched) rest();
         throw error;
       }
+      tabs?.take();
       if (isResult(status)) rest();
-      else if (result.settled) result = deferred();
+      else renew();
       if (atOnce(status) && waiters.delete(waiter)) resolve(status);
     });
   }
-
   function dispose(reason?: unknown): void {
     if (closed) return;
     signal?.removeEventListener('abort', aborted);
     closed = new PaybyCheckoutError('aborted', 'the checkout was disposed of', {}, { cause: reason });
     if (handle !== undefined) core().close(handle);
     stopped(closed);
-    listeners.clear();
+    statuses.clear();
+    alerts.clear();
   }
 
   function aborted(): void {
@@ -229,16 +290,19 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     get result() {
       return result.promise;
     },
-    start: (start = {}) => command((opened) => core().start(opened, start.scene ?? ''), isShowable),
-    resume: () => command((opened) => core().resume(opened), (next) => next.status !== 'unknown', isShowable),
-    cancel: () => command((opened) => core().cancel(opened), (next) => next.status === 'idle' || isResult(next)),
-    subscribe(listener) {
-      // Each subscription is its own, also of one function twice.
-      const own = (next: CheckoutStatus): void => listener(next);
-      if (!closed) listeners.add(own);
-      return () => listeners.delete(own);
+    async start(start = {}) {
+      let shown = await command((opened) => core().start(opened, start.scene ?? ''), isStarted);
+      // An order from before has failed, and another was begun in its place: that one is meant.
+      while (shown.status === 'failed' && status.status === 'unknown') shown = await until(isStarted);
+      return shown;
     },
+    resume: () => command((opened) => core().resume(opened), isFound, isShowable),
+    retry: () => command((opened) => core().retry(opened), isFound, isShowable),
+    cancel: () => command((opened) => core().cancel(opened), (next) => next.status === 'idle' || isResult(next)),
+    subscribe: (listener) => statuses.add(listener),
+    onAlert: (listener) => alerts.add(listener),
     dispose: () => dispose(),
+    [DISPOSE]: () => dispose(),
     async *[Symbol.asyncIterator]() {
       const queue: CheckoutStatus[] = [status];
       let wake = (): void => {};
@@ -275,8 +339,43 @@ function isResult(status: CheckoutStatus): status is CheckoutResult {
   return status.status === 'paid' || status.status === 'failed' || status.status === 'conflict';
 }
 
-function isShowable(status: CheckoutStatus): boolean {
-  return status.status !== 'idle' && status.status !== 'unknown';
+function isFound({ status }: CheckoutStatus): boolean {
+  return status !== 'unknown';
+}
+
+function isShowable({ status }: CheckoutStatus): boolean {
+  return status !== 'idle' && status !== 'unknown';
+}
+
+/** An end, or something that can be paid: not an order that is being cancelled. */
+function isStarted(status: CheckoutStatus): boolean {
+  return isResult(status) || (status.status === 'pending' && !status.cancelling);
+}
+
+/** Those who hear of something. */
+function listeners<T>() {
+  const all = new Set<(value: T) => void>();
+  return {
+    /** Answers how to end it. Each is its own, also of one function twice. */
+    add(listener: (value: T) => void): () => void {
+      const own = (value: T): void => listener(value);
+      all.add(own);
+      return () => void all.delete(own);
+    },
+    tell(value: T): void {
+      for (const listener of [...all]) {
+        try {
+          listener(value);
+        } catch (error) {
+          // A listener's error is reported as uncaught; the watch goes on.
+          queueMicrotask(() => {
+            throw error;
+          });
+        }
+      }
+    },
+    clear: () => all.clear(),
+  };
 }
 
 /** A promise with its ends, that never counts as unhandled: who does not ask for the result does not care. */

@@ -3,8 +3,14 @@
 /** Called once: `status` 0 when no answer came, `json` undefined when none could be read. */
 type Done = (status: number, retryAfter: string | null, json: unknown) => void;
 
-/** How the core sends a request to the proxy at `base`, with this checkout token. */
-export function sender(base: string, token: string) {
+/** What an answer may say of an order: that of the request, the one to go on with (409), or the purchase's. */
+interface Telling {
+  readonly order?: unknown;
+  readonly orders?: readonly unknown[];
+}
+
+/** How the core sends a request to the proxy at `base`, with this checkout token. `share` is given the orders of answers. */
+export function sender(base: string, token: string, share: (order: unknown) => void) {
   return async (
     method: string,
     path: string,
@@ -34,6 +40,8 @@ export function sender(base: string, token: string) {
       ({ status } = response);
       retryAfter = response.headers.get('retry-after');
       json = await response.json();
+      const { order, orders } = json as Telling;
+      if (response.ok || status === 409) share(order ?? orders?.[0] ?? json);
     } catch {
       // No answer, or none that can be read.
     }

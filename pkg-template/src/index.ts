@@ -2,6 +2,7 @@
 
 export { createCheckout } from './checkout.js';
 export type {
+  AlertCode,
   Checkout,
   CheckoutOptions,
   CheckoutResult,

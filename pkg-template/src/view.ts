@@ -1,6 +1,6 @@
 // What the core tells, in its fixed places, as the statuses and errors that a page reads.
 
-import type { CheckoutStatus, Failure, Money, Scene } from './checkout.js';
+import type { AlertCode, CheckoutStatus, Failure, Money, Scene } from './checkout.js';
 import { type ErrorCode, PaybyCheckoutError } from './error.js';
 import type { OrderNumber } from './order-number.js';
 
@@ -21,11 +21,15 @@ export type View = readonly [
 
 /** Why the core cannot go on. */
 export type Stop = readonly [
+  what: 'stop',
   code: ErrorCode,
   httpStatus: number,
   problem: string | undefined,
   detail: string | undefined,
 ];
+
+/** What the core tells: by its first place, something to keep, an alert, why it stopped, or a status. */
+export type Told = readonly [what: 'save', text: string] | readonly [what: 'alert', code: AlertCode] | Stop | View;
 
 export function statusOf(view: View): CheckoutStatus {
   const [status, orderNumber, decimal, currency, scene, payUrl, expiresInMs, cancelling, reason, code, message] = view;
@@ -39,7 +43,7 @@ export function statusOf(view: View): CheckoutStatus {
   return { status, orderNumber, amount };
 }
 
-export function stopOf([code, httpStatus, problem, detail]: Stop): PaybyCheckoutError {
+export function stopOf([, code, httpStatus, problem, detail]: Stop): PaybyCheckoutError {
   const message =
     code === 'token_rejected'
       ? 'the proxy does not accept the checkout token: it is wrong or has expired'

@@ -14,13 +14,15 @@ const PENDING: &str = r#"{"orderNumber":"NUMBER","status":"pending","gatewayStat
 const PAID: &str = r#"{"orderNumber":"NUMBER","status":"paid","gatewayStatus":"PAID_SUCCESS","revoked":false,
     "amount":{"amount":"12.50","currency":"AED"},"scene":"DYNQR","version":2,"expiresInMs":0}"#;
 
-type Listener = dyn FnMut(JsValue, JsValue);
+type Listener = dyn FnMut(JsValue);
 type Fetch = dyn FnMut(String, String, Option<String>, Option<String>, Option<String>, JsValue, Function);
 
 /// A stand-in for the page and its proxy: it notes what it hears and what is asked, and answers when it is told to.
 struct Page {
     heard: Rc<RefCell<Vec<String>>>,
     asked: Rc<RefCell<Vec<String>>>,
+    /// What it was told to keep.
+    kept: Rc<RefCell<String>>,
     /// The request in flight: its order number, and how to answer it.
     in_flight: Rc<RefCell<Option<(String, Function)>>>,
     handle: usize,
@@ -28,19 +30,26 @@ struct Page {
 }
 
 impl Page {
-    fn open(token: &str) -> Self {
-        Self::expecting(token, "")
+    fn open() -> Self {
+        Self::expecting("")
     }
 
-    fn expecting(token: &str, amount: &str) -> Self {
+    fn expecting(amount: &str) -> Self {
         let (heard, asked, in_flight) =
-            <(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<String>>>, Rc<RefCell<_>>)>::default();
-        let hear = heard.clone();
-        let listener = Closure::<Listener>::new(move |view: JsValue, stop: JsValue| {
-            let list = if view.is_undefined() { stop } else { view };
-            hear.borrow_mut().push(String::from(Array::from(&list).join(" ")));
+            <(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<String>>>, Rc<RefCell<Option<(String, Function)>>>)>::default();
+        let kept = Rc::<RefCell<String>>::default();
+        let (hear, keep, ask, send) = (heard.clone(), kept.clone(), asked.clone(), in_flight.clone());
+        let listener = Closure::<Listener>::new(move |told: JsValue| {
+            let told = String::from(Array::from(&told).join(" "));
+            match told.strip_prefix("save ") {
+                Some(saved) => {
+                    assert!(send.borrow().is_none(), "kept before it is sent (R1)");
+                    keep.replace(saved.to_owned());
+                }
+                None => hear.borrow_mut().push(told),
+            }
         });
-        let (ask, send) = (asked.clone(), in_flight.clone());
+        let send = in_flight.clone();
         let fetch = Closure::<Fetch>::new(move |method, path: String, body, version, prefer, _, done| {
             let number = path.split('/').nth(3).unwrap_or("none").to_owned();
             let parts = [Some(method), Some(path.replace(&number, "NUMBER")), body, version, prefer];
@@ -48,14 +57,13 @@ impl Page {
             send.replace(Some((number, done)));
         });
         let handle =
-            open(token, listener.as_ref().clone().unchecked_into(), fetch.as_ref().clone().unchecked_into(), amount)
-                .unwrap();
-        Self { heard, asked, in_flight, handle, _kept: (listener, fetch) }
+            open(listener.as_ref().clone().unchecked_into(), fetch.as_ref().clone().unchecked_into(), amount).unwrap();
+        Self { heard, asked, kept, in_flight, handle, _kept: (listener, fetch) }
     }
 
     /// A page that has started, with its first request answered.
-    fn started(token: &str, status: u16, json: &str) -> Self {
-        let page = Self::open(token);
+    fn started(status: u16, json: &str) -> Self {
+        let page = Self::open();
         start(page.handle, "").unwrap();
         page.answer(status, json);
         page
@@ -89,7 +97,7 @@ fn list(value: &JsValue) -> Vec<JsValue> {
 
 #[wasm_bindgen_test]
 fn a_payment_from_its_creation_to_paid() {
-    let page = Page::open("a-payment");
+    let page = Page::open();
     start(page.handle, "DYNQR").unwrap();
     assert!(page.last_heard().starts_with("unknown "), "{}", page.last_heard());
     assert_eq!(page.asked(), [r#"PUT /v1/orders/NUMBER {"scene":"DYNQR"}"#]);
@@ -111,7 +119,7 @@ fn a_payment_from_its_creation_to_paid() {
 
 #[wasm_bindgen_test]
 fn a_backend_that_does_not_hold_is_not_asked_again_at_once() {
-    let page = Page::started("not-held", 200, PENDING);
+    let page = Page::started(200, PENDING);
     attend(page.handle);
     page.asked();
     page.answer(304, "");
@@ -120,10 +128,10 @@ fn a_backend_that_does_not_hold_is_not_asked_again_at_once() {
 
 #[wasm_bindgen_test]
 fn the_number_outlives_the_page() {
-    let first = Page::started("reloaded", 200, PENDING);
+    let first = Page::started(200, PENDING);
     let number = first.last_heard().split(' ').nth(1).unwrap().to_owned();
-    drop(first);
-    let second = Page::open("reloaded");
+    let second = Page::open();
+    restore(second.handle, &first.kept.borrow());
     resume(second.handle);
     assert_eq!(second.asked(), ["GET /v1/orders/NUMBER"]);
     second.answer(200, PAID);
@@ -131,13 +139,15 @@ fn the_number_outlives_the_page() {
 }
 
 #[wasm_bindgen_test]
-fn another_token_finds_nothing_of_it_in_the_storage() {
-    let _mine = Page::started("mine", 200, PENDING);
-    let other = Page::open("not-mine");
-    resume(other.handle);
-    assert_eq!(other.asked(), ["GET /v1/purchase"]);
-    other.answer(404, "");
-    assert_eq!(other.last_heard(), "idle");
+fn what_is_kept_and_cannot_be_read_is_nothing() {
+    for kept in ["", "1 <script> DYNQR"] {
+        let page = Page::open();
+        restore(page.handle, kept);
+        resume(page.handle);
+        assert_eq!(page.asked(), ["GET /v1/purchase"]);
+        page.answer(404, "");
+        assert_eq!(page.last_heard(), "idle");
+    }
 }
 
 #[wasm_bindgen_test]
@@ -163,39 +173,132 @@ fn what_cannot_be_read_or_believed_is_no_outcome() {
         (429, PAID),
         (500, PAID),
     ] {
-        // A token of its own: the last one's number is still in the storage.
-        let page = Page::started(&format!("unreadable-{status}-{}", json.len()), status, json);
-        assert!(page.last_heard().starts_with("unknown "), "{status} {json}: {}", page.last_heard());
+        let page = Page::started(status, json);
+        assert!(page.heard.borrow()[0].starts_with("unknown "), "{status} {json}");
+        assert!(page.heard.borrow()[1..].iter().all(|heard| heard == "alert mismatch"), "{status} {json}");
     }
 }
 
 #[wasm_bindgen_test]
 fn an_amount_other_than_the_shown_one_is_not_believed() {
-    let page = Page::expecting("shown", "12.51");
+    let page = Page::expecting("12.51");
     start(page.handle, "").unwrap();
     page.answer(200, PENDING);
-    assert!(page.last_heard().starts_with("unknown "), "{}", page.last_heard());
+    assert!(page.heard.borrow()[0].starts_with("unknown "), "{}", page.heard.borrow()[0]);
+    assert_eq!(page.heard.borrow()[1..], ["alert mismatch"]);
 }
 
 #[wasm_bindgen_test]
 fn a_refusal_is_heard_with_what_the_proxy_said() {
-    let page = Page::started("refused", 400, r#"{"code":"invalid_request","detail":"no"}"#);
-    assert_eq!(page.last_heard(), "refused 400 invalid_request no");
-    let page = Page::started("rejected", 404, "");
-    assert_eq!(page.last_heard(), "token_rejected 404");
+    let page = Page::started(400, r#"{"code":"invalid_request","detail":"no"}"#);
+    assert_eq!(page.last_heard(), "stop refused 400 invalid_request no");
+    let page = Page::started(409, r#"{"code":"order_differs"}"#);
+    assert_eq!(page.last_heard().trim_end(), "stop refused 409 order_differs");
+    let page = Page::started(404, "");
+    assert_eq!(page.last_heard(), "stop token_rejected 404");
+}
+
+#[wasm_bindgen_test]
+fn a_refusal_that_is_not_the_proxys_is_trouble() {
+    for (status, json) in [(403, ""), (401, "{}"), (400, "null"), (409, r#"{"code":7}"#), (451, r#""code""#)] {
+        let page = Page::started(status, json);
+        assert!(page.last_heard().starts_with("unknown "), "{status} {json}: {}", page.last_heard());
+        attend(page.handle);
+        assert_eq!(page.asked().len(), 2, "{status} {json}: it is asked again");
+    }
+}
+
+#[wasm_bindgen_test]
+fn a_conflict_is_told_and_alerts() {
+    let conflict = PAID.replace("\"paid\"", "\"conflict\"");
+    let page = Page::started(200, &conflict);
+    let heard = page.heard.take();
+    assert_eq!(heard[heard.len() - 2], "alert conflict");
+    assert!(heard[heard.len() - 1].starts_with("conflict "), "{heard:?}");
+}
+
+#[wasm_bindgen_test]
+fn failures_in_a_row_alert() {
+    let page = Page::started(500, "");
+    for _ in 0..2 {
+        attend(page.handle);
+        page.answer(500, "");
+    }
+    assert_eq!(page.last_heard(), "alert failing");
+}
+
+#[wasm_bindgen_test]
+fn a_retry_asks_and_sends_the_same_creation_again() {
+    let page = Page::started(200, PENDING);
+    page.asked();
+    retry(page.handle);
+    page.answer(200, PENDING);
+    assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1""#, "PUT /v1/orders/NUMBER {}"]);
+}
+
+#[wasm_bindgen_test]
+fn every_view_is_heard_in_its_order_when_a_cancel_is_followed_by_a_start() {
+    let page = Page::started(200, PENDING);
+    cancel(page.handle);
+    start(page.handle, "").unwrap();
+    page.answer(200, PENDING);
+    page.heard.take();
+    let failed = PAID.replace("\"paid\"", "\"failed\"").replace("PAID_SUCCESS", "FAILURE");
+    page.answer(200, &failed);
+    let heard = page.heard.take();
+    let heard: Vec<_> = heard.iter().map(|heard| heard.split(' ').collect::<Vec<_>>()).collect();
+    assert_eq!((heard[0][0], heard[1][0], heard.len()), ("failed", "unknown", 2), "{heard:?}");
+    assert_ne!(heard[0][1], heard[1][1], "another order");
+}
+
+#[wasm_bindgen_test]
+fn a_tab_that_follows_hears_what_can_be_read_and_asks_before_it_believes_an_end() {
+    let page = Page::started(200, PENDING);
+    let number = page.last_heard().split(' ').nth(1).unwrap().to_owned();
+    let hear = |json: &str| {
+        hear(page.handle, &JSON::parse(&json.replace("NUMBER", &number)).unwrap());
+    };
+    lead(page.handle, false);
+    page.asked();
+    page.heard.take();
+    for json in ["null", "7", "\"paid\"", "[]", "{}", r#"{"orderNumber":"NUMBER","status":"paid"}"#] {
+        hear(json);
+    }
+    attend(page.handle);
+    assert_eq!((page.heard.take().len(), page.asked().len()), (0, 0), "nonsense says nothing, and the leader asks");
+    hear(&PENDING.replace("pay.example/1", "pay.example/2").replace("\"version\":1", "\"version\":2"));
+    assert!(page.last_heard().contains("pay.example/2"), "{}", page.last_heard());
+    assert_eq!(page.asked(), [""; 0]);
+    hear(PAID);
+    assert!(page.last_heard().starts_with("pending "), "{}", page.last_heard());
+    assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "2""#]);
+    page.answer(200, &PAID.replace("\"version\":2", "\"version\":3"));
+    assert!(page.last_heard().starts_with("paid "), "{}", page.last_heard());
+}
+
+#[wasm_bindgen_test]
+fn a_page_that_becomes_visible_or_leads_again_asks_at_once() {
+    for tell in [show, lead as fn(usize, bool)] {
+        let page = Page::started(200, PENDING);
+        page.asked();
+        tell(page.handle, false);
+        assert_eq!(page.asked(), [""; 0]);
+        tell(page.handle, true);
+        assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1" wait=25"#]);
+    }
 }
 
 #[wasm_bindgen_test]
 fn an_order_under_another_number_is_gone_on_with() {
     let live = PENDING.replace("NUMBER", "LIVE-1");
     let conflict = format!(r#"{{"code":"order_live","order":{live}}}"#);
-    let page = Page::started("elsewhere", 409, &conflict);
+    let page = Page::started(409, &conflict);
     assert!(page.last_heard().starts_with("pending LIVE-1 "), "{}", page.last_heard());
 }
 
 #[wasm_bindgen_test]
 fn a_closed_checkout_hears_and_asks_nothing_more() {
-    let page = Page::open("closed");
+    let page = Page::open();
     start(page.handle, "").unwrap();
     close(page.handle);
     page.heard.take();
@@ -207,7 +310,7 @@ fn a_closed_checkout_hears_and_asks_nothing_more() {
 
 #[wasm_bindgen_test]
 fn a_scene_that_does_not_exist_is_refused() {
-    let page = Page::open("scene");
+    let page = Page::open();
     let thrown = list(&start(page.handle, "CASH").unwrap_err());
     assert_eq!(thrown[0], "invalid_argument");
     assert_eq!(page.asked(), [""; 0]);
