@@ -13,6 +13,7 @@
 //! | the faults, and payers who act by themselves | [`faults`], [`payers`] |
 //! | the event log, and the page that shows it | [`journal`], `log_page` |
 //! | the key files | [`keys`] |
+//! | PayBy's acceptance cases, run against a merchant's stack | [`certify`] |
 //!
 //! In a test, run it in the test's own process:
 //!
@@ -26,6 +27,7 @@
 //! ```
 
 mod cashier;
+pub mod certify;
 pub mod clock;
 pub mod control;
 pub mod faults;

@@ -1,14 +1,17 @@
-//! The program `payby-sim`: reads its options, runs a simulator until it is told to stop. Standard output is one line,
-//! for programs that wait for it; the log goes to standard error.
+//! The program `payby-sim`: reads its options, runs a simulator until it is told to stop, or the acceptance cases. Standard
+//! output is one line, for programs that wait for it, or the report; the log goes to standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use payby_sim::Settings;
+use payby_sim::certify::{self, CLOSING_DELAY, Case, Plan, Trigger, TriggerFile};
 use payby_sim::faults::Profile;
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,23 +19,67 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs until told to stop; the same as no command
+    Serve,
+    /// Runs PayBy's acceptance cases against a merchant's stack, which uses this simulator as its PayBy
+    Certify(Certify),
+}
+
+#[derive(Args)]
+struct Certify {
+    /// The base URL of the merchant's stack
+    #[arg(long, value_name = "URL")]
+    merchant: String,
+    /// payby-proxy's API key of the shop; for another stack, give --trigger
+    #[arg(
+        long,
+        env = "PAYBY_SIM_API_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        required_unless_present = "trigger"
+    )]
+    api_key: Option<SecretString>,
+    /// How another stack than payby-proxy is made to begin an order: a TOML file
+    #[arg(long, value_name = "FILE")]
+    trigger: Option<PathBuf>,
+    /// Only these cases: 001,005
+    #[arg(long, value_name = "CASES", value_delimiter = ',')]
+    only: Vec<Case>,
+    /// The stack's alerts come to /sim/alerts: one that does not come is a failure
+    #[arg(long)]
+    alerts: bool,
+    /// JSON on standard output, in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Serve {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, env = "PAYBY_SIM_LISTEN", default_value = "127.0.0.1:8100")]
+    #[arg(long, global = true, env = "PAYBY_SIM_LISTEN", default_value = "127.0.0.1:8100")]
     listen: SocketAddr,
     /// Where the payer's browser finds this simulator [default: http:// and the address]
-    #[arg(long, env = "PAYBY_SIM_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "PAYBY_SIM_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// The directory of the key files; what is missing is made
-    #[arg(long, env = "PAYBY_SIM_KEYS", value_name = "DIR", default_value = "payby-sim-keys")]
+    #[arg(long, global = true, env = "PAYBY_SIM_KEYS", value_name = "DIR", default_value = "payby-sim-keys")]
     keys: PathBuf,
     /// The merchant's Partner-Id
-    #[arg(long, env = "PAYBY_SIM_PARTNER_ID", value_name = "ID", default_value = "200000000001")]
+    #[arg(long, global = true, env = "PAYBY_SIM_PARTNER_ID", value_name = "ID", default_value = "200000000001")]
     partner_id: String,
     /// What goes wrong from the beginning: a TOML file with a seed and faults
-    #[arg(long, env = "PAYBY_SIM_FAULTS", value_name = "FILE")]
+    #[arg(long, global = true, env = "PAYBY_SIM_FAULTS", value_name = "FILE")]
     faults: Option<PathBuf>,
     /// How the log is written; what is logged, RUST_LOG says
-    #[arg(long, env = "PAYBY_SIM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, env = "PAYBY_SIM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
 
@@ -43,8 +90,8 @@ enum LogFormat {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+async fn main() -> anyhow::Result<ExitCode> {
+    let Options { command, serve: options } = Options::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
@@ -53,26 +100,53 @@ async fn main() -> anyhow::Result<()> {
         LogFormat::Json => log.json().init(),
     }
 
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let running = payby_sim::start(Settings {
+    let settings = Settings {
         listen: options.listen,
         public_url: options.public_url,
         partner_id: options.partner_id,
         faults: options.faults.as_deref().map(Profile::read).transpose()?.unwrap_or_default(),
         ..Settings::new(options.keys)
-    })
-    .await?;
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "payby-sim is listening on http://{}", running.address)?;
-    stdout.flush()?;
-    drop(stdout);
+    };
+    match command {
+        None | Some(Command::Serve) => serve(settings).await,
+        Some(Command::Certify(options)) => certify(settings, options).await,
+    }
+}
 
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let running = payby_sim::start(settings).await?;
+    say(&format!("payby-sim is listening on http://{}\n", running.address))?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     tracing::info!("stopping");
     running.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn certify(settings: Settings, options: Certify) -> anyhow::Result<ExitCode> {
+    let merchant = options.merchant.trim_end_matches('/').to_owned();
+    let trigger = match (options.trigger, options.api_key) {
+        (Some(file), _) => Trigger::Http { merchant, file: TriggerFile::read(&file)? },
+        (None, Some(api_key)) => Trigger::Proxy { merchant, api_key },
+        (None, None) => bail!("--api-key or --trigger is needed"),
+    };
+    let cases = if options.only.is_empty() { Case::ALL.to_vec() } else { options.only };
+    let plan = Plan { trigger, cases, expects_alerts: options.alerts };
+    let running = payby_sim::start(Settings { closing_delay: CLOSING_DELAY, ..settings }).await?;
+    tracing::info!("payby-sim is listening on http://{}; a run takes two to three minutes", running.address);
+    let report = certify::run(&running, &plan).await?;
+    running.shutdown().await;
+    let text = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+    say(&text)?;
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }

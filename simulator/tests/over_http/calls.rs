@@ -91,7 +91,7 @@ async fn a_signature_made_by_openssl_verifies() {
     std::fs::write(directory.path().join("merchant_public.pem"), include_str!("golden_public_key.txt")).unwrap();
     let payby = payby_sim::start(payby_sim::Settings::new(directory.path())).await.unwrap();
     let mut bench = Bench::start().await;
-    bench.payby = payby;
+    bench.stand_before(payby);
     let headers = [("Partner-Id", PARTNER_ID), ("sign", include_str!("golden_sign.txt"))];
     bench.post_raw("acquire2/placeOrder", &headers, include_bytes!("golden_body.json").to_vec()).await.unwrap();
     let event = bench.see("events").await.remove(0);

@@ -54,7 +54,7 @@ async fn mistakes_are_said_in_json() {
 async fn web_pages_may_not_drive_it() {
     let bench = Bench::start().await;
     bench.place("M-1", &json!({})).await;
-    for origin in ["https://evil.example", "null", &bench.payby.public_url] {
+    for origin in ["https://evil.example", "null", &bench.url("")] {
         let request = bench.client.post(bench.url("/sim/orders/M-1/pay")).header("Origin", origin);
         assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{origin}");
         let request = bench.client.get(bench.url("/sim/orders")).header("Origin", origin);

@@ -61,7 +61,7 @@ async fn a_hanging_call_is_processed_and_does_not_keep_the_simulator_from_stoppi
         }
     }
     assert_eq!(bench.status("M-1").await, "FAILURE");
-    tokio::time::timeout(PATIENCE, bench.payby.shutdown()).await.unwrap();
+    tokio::time::timeout(PATIENCE, bench.payby.unwrap().shutdown()).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cashier;
+mod certify;
 mod control;
 mod faults;
 mod keys;

@@ -47,7 +47,9 @@ pub(crate) fn order(number: &str, more: &Value) -> Value {
 }
 
 pub(crate) struct Bench {
-    pub(crate) payby: Running,
+    /// The simulator, unless it is somebody else's.
+    pub(crate) payby: Option<Running>,
+    public_url: String,
     pub(crate) client: Client,
     pub(crate) merchant: SigningKey,
     payby_public: VerifyingKey,
@@ -66,16 +68,30 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(keys: &Path) -> Self {
+        let payby = payby_sim::start(Settings::new(keys)).await.unwrap();
+        let bench = Self::before(&payby);
+        Self { payby: Some(payby), ..bench }
+    }
+
+    /// Before a simulator that somebody else started.
+    pub(crate) fn before(payby: &Running) -> Self {
         Self {
-            payby: payby_sim::start(Settings::new(keys)).await.unwrap(),
+            payby: None,
+            public_url: payby.public_url.clone(),
             client: Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap(),
             merchant: SigningKey::from_pem(&key_file("merchant_private.pem").into()).unwrap(),
             payby_public: VerifyingKey::from_pem(&key_file("payby_public.pem")).unwrap(),
         }
     }
 
+    /// Another simulator takes the place of this one.
+    pub(crate) fn stand_before(&mut self, payby: Running) {
+        self.public_url.clone_from(&payby.public_url);
+        self.payby = Some(payby);
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.payby.public_url)
+        format!("{}{path}", self.public_url)
     }
 
     pub(crate) async fn post_raw(
@@ -84,7 +100,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Raw, reqwest::Error> {
-        let mut request = self.client.post(format!("{}/{call}", self.payby.base_url())).body(body);
+        let mut request = self.client.post(self.url(&format!("{}/{call}", payby_sim::BASE_PATH))).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
