@@ -25,7 +25,7 @@ use self::judge::Record;
 pub use self::report::{CaseReport, Finding, Report, Verdict};
 pub use self::trigger::{Errand, HttpTrigger, Trigger, TriggerFile};
 use crate::Running;
-use crate::journal::{Event, Via};
+use crate::journal::{Entry, Event, Via};
 use crate::model::Action;
 
 /// How often the log is looked at.
@@ -69,10 +69,11 @@ pub async fn run(simulator: &Running, plan: &Plan) -> anyhow::Result<Report> {
     }
     while courses.iter().any(|course| course.end.is_none()) {
         tokio::time::sleep(LOOK).await;
-        let now = inner.now();
+        // The time first: what happens by then is in the events.
+        let (now, events) = (inner.now(), simulator.events());
         for course in &mut courses {
             if course.end.is_none() {
-                course.go_on(simulator, began_at, now).await;
+                course.go_on(simulator, &events, began_at, now).await;
             }
         }
     }
@@ -111,9 +112,9 @@ enum End {
 }
 
 impl Course {
-    async fn go_on(&mut self, simulator: &Running, began_at: UnixMillis, now: UnixMillis) {
+    async fn go_on(&mut self, simulator: &Running, events: &[Entry], began_at: UnixMillis, now: UnixMillis) {
         let inner = &simulator.simulator;
-        let record = Record::of(self.case, &inner.partner_id, &simulator.events());
+        let record = Record::of(self.case, &inner.partner_id, events);
         if let Some((number, start)) = &record.order {
             if self.case == Case::Notified && !self.paid && now.since(*start) >= PAYS_AFTER {
                 self.paid = true;

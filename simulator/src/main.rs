@@ -137,7 +137,7 @@ async fn certify(settings: Settings, options: Certify) -> anyhow::Result<ExitCod
     let cases = if options.only.is_empty() { Case::ALL.to_vec() } else { options.only };
     let plan = Plan { trigger, cases, expects_alerts: options.alerts };
     let running = payby_sim::start(Settings { closing_delay: CLOSING_DELAY, ..settings }).await?;
-    tracing::info!("payby-sim is listening on http://{}; a run takes two to three minutes", running.address);
+    tracing::info!("payby-sim is listening on http://{}; a run takes one to two minutes", running.address);
     let report = certify::run(&running, &plan).await?;
     running.shutdown().await;
     let text = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };

@@ -723,6 +723,19 @@ mod tests {
     }
 
     #[test]
+    fn refunds_and_transfers_are_read_and_written_by_paybys_names() {
+        let refund = r#"{"refundOrder":{"refundMerchantOrderNo":"R-1","orderNo":"7","originMerchantOrderNo":"M-1","status":"REFUNDED_SETTLED","amount":{"amount":2.50,"currency":"AED"},"failDes":"none"},"refundSummary":{"acquireAmount":{"amount":12.50,"currency":"AED"}}}"#;
+        let body: RefundBody = serde_json::from_str(refund).unwrap();
+        assert_eq!(body.refund_order.status, RefundStatus::RefundedSettled);
+        assert_eq!(body.refund_summary.unwrap().remain_refund_amount, None);
+        assert_eq!(serde_json::to_string(&body).unwrap(), refund);
+        let transfer = r#"{"transferOrder":{"merchantOrderNo":"T-1","orderNo":"8","status":"SUCCESS","amount":{"amount":1.00,"currency":"AED"},"beneficiaryIdentityType":"PHONE_NO","beneficiaryFullName":"A. B."}}"#;
+        let body: TransferBody = serde_json::from_str(transfer).unwrap();
+        assert_eq!(body.transfer_order.status, TransferStatus::Success);
+        assert_eq!(serde_json::to_string(&body).unwrap(), transfer);
+    }
+
+    #[test]
     fn why_an_order_failed() {
         let order = serde_json::from_str::<Answer<AcquireBody>>(ANSWER).unwrap().body.unwrap().acquire_order;
         let reason = |fail_code: Option<&str>, revoked: bool, at: u64| {

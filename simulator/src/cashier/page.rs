@@ -121,15 +121,25 @@ pub(super) fn no_such_order(language: Language) -> Markup {
 }
 
 fn price(language: Language, order: &Order) -> Markup {
-    let words = language.words();
+    let currency = html! { span.currency { (language.words().currency) } };
+    let digits = html! { bdi.digits { (grouped(order.amount().amount)) } };
     html! {
-        p.amount { span.currency { (words.currency) } " " bdi.digits { (grouped(order.amount().amount)) } }
+        p.amount {
+            @match language {
+                Language::English => { (currency) " " (digits) }
+                Language::Arabic => { (digits) " " (currency) }
+            }
+        }
         p.subject { bdi { (order.request().subject) } }
     }
 }
 
 fn money(language: Language, order: &Order) -> String {
-    format!("{} {}", language.words().currency, grouped(order.amount().amount))
+    let (currency, digits) = (language.words().currency, grouped(order.amount().amount));
+    match language {
+        Language::English => format!("{currency} {digits}"),
+        Language::Arabic => format!("{digits} {currency}"),
+    }
 }
 
 /// `page` is the page's own name, relative to itself; `root` is where the style sheet is.

@@ -253,9 +253,9 @@ impl Findings {
                 (if at <= due.plus(ALERT_TAKES) { Verdict::Pass } else { Verdict::Fail }, seen)
             }
             (_, _, _) if expects_alerts => (Verdict::Fail, "no alert".to_owned()),
-            _ => (Verdict::NotObserved, "no alert came to /sim/alerts in this run".to_owned()),
+            _ => (Verdict::NotObserved, "no alert came to /sim/alerts".to_owned()),
         };
-        self.0.push(Finding { rule: "a person is alerted after 3 failures, or 10 s of them", seen, verdict });
+        self.0.push(Finding { rule: "alert after 3 failures, or 10 s of failures", seen, verdict });
     }
 
     fn notified(&mut self, record: &Record) {

@@ -272,7 +272,7 @@ async fn for_each_rule_a_bad_merchant_fails_by_that_rule_alone() {
     const CANCELS: &str = "cancels 3 to 10 s apart";
     const IN_TIME: &str = "cancel 20 to 120 s after the start";
     const NAMED: &str = "Partner-Id and merchantOrderNo in each request";
-    const ALERT: &str = "a person is alerted after 3 failures, or 10 s of them";
+    const ALERT: &str = "alert after 3 failures, or 10 s of failures";
     const THREE: &str = "at least 3 cancels, only the last succeeds";
     const FOUND: &str = "the last query finds it paid";
     let once = "query at least once";
@@ -320,7 +320,7 @@ async fn an_alert_that_nobody_sends_anywhere_is_said_to_be_not_observed() {
     assert!(report.passed);
     assert_eq!(report.not_observed, 1);
     let unseen = verdicts(&report.cases[0], Verdict::NotObserved);
-    assert_eq!(unseen, ["a person is alerted after 3 failures, or 10 s of them"]);
+    assert_eq!(unseen, ["alert after 3 failures, or 10 s of failures"]);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Each fault, as the merchant's client meets it.
 
+use payby_sim::Settings;
+use payby_sim::faults::Profile;
 use serde_json::json;
 
-use crate::support::{Bench, PATIENCE, order};
+use crate::support::{Bench, KEYS, PATIENCE, order};
 
 #[tokio::test]
 async fn a_lost_request_never_arrived() {
@@ -150,4 +152,16 @@ async fn a_profile_is_set_seen_and_cleared() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&left).unwrap()["faults"][0]["times"], 1);
     bench.client.delete(&url).send().await.unwrap();
     assert!(bench.try_call("getOrder", &json!({"merchantOrderNo": "M-1"})).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_simulator_can_have_its_faults_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    std::fs::write(&file, "[[faults]]\ncall = \"*\"\nfault = \"rate_limit\"").unwrap();
+    let faults = Profile::read(&file).unwrap();
+    let payby = payby_sim::start(Settings { faults, ..Settings::new(KEYS.path()) }).await.unwrap();
+    let bench = Bench::before(&payby);
+    assert_eq!(bench.call("placeOrder", &order("M-1", &json!({}))).await.head.code, "402");
+    assert_eq!(bench.call("placeOrder", &order("M-1", &json!({}))).await.head.code, "0");
 }
