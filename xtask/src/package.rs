@@ -157,7 +157,7 @@ impl Project {
     }
 
     fn test_in_node(&self) -> Result<usize> {
-        count_passed(node_tests(&["node.test.mjs"]).current_dir(self.path()))
+        count_passed(node_tests(&["node.test.mjs", "checkout.test.mjs", "tabs.test.mjs"]).current_dir(self.path()))
     }
 
     fn test_in_page(&self, browser: &tools::Browser) -> Result<usize> {
