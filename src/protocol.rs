@@ -212,6 +212,8 @@ pub enum ProblemCode {
     TooLarge,
     /// 415: the body is not JSON.
     UnsupportedMediaType,
+    /// 429: too many requests; the same one again after `Retry-After`.
+    RateLimited,
     /// 500: the proxy failed. Whether the request took effect is unknown; the same request again is safe.
     Internal,
     /// 503: the proxy is not ready, or shutting down; try the same again.
@@ -230,6 +232,7 @@ impl ProblemCode {
             Self::PurchaseDiffers | Self::OrderDiffers | Self::OrderLive | Self::PurchasePaid => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
         }

@@ -11,8 +11,11 @@ use payby_checkout::time::{Millis, UnixMillis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alerts::{Alerts, Kind};
 use crate::config::Clock;
 use crate::gateway::Gateway;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::random::Hash;
 use crate::store::{self, Changed, Order, Store};
 use crate::waiting::Waiting;
@@ -29,6 +32,12 @@ pub struct Shared {
     pub gateway: Gateway,
     /// Who waits for which order.
     pub waiting: Arc<Waiting>,
+    /// What a person has to look at.
+    pub alerts: Alerts,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How much may be asked.
+    pub limits: Limits,
     /// Tells the time.
     pub clock: Clock,
     /// What the hop to the gateway is like.
@@ -110,12 +119,14 @@ impl Shared {
         let (number, was, is) = (&after.number, before.status(), after.status());
         tracing::info!(%number, ?was, ?is, version = after.version, "the order has changed");
         if is == Status::Conflict && was != Status::Conflict {
-            tracing::error!(alert = "conflict", %number, "PayBy has reported the order both as failed and as paid");
+            let message = "PayBy has reported the order both as failed and as paid";
+            self.alerts.raise(Kind::Conflict, Some(number), message);
         }
         if is == Status::Paid && was != Status::Paid {
             for other in self.store.orders_of(&after.purchase_id).await? {
                 if other.number != *number && other.has_paid() {
-                    tracing::error!(alert = "paid_twice", %number, other = %other.number, "the purchase is paid twice");
+                    let message = format!("the purchase is paid twice; its other paid order is {}", other.number);
+                    self.alerts.raise(Kind::PaidTwice, Some(number), message);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Who may ask. Shop servers show an API key, browsers a checkout token, both as `Authorization: Bearer`.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use payby_checkout::protocol::ProblemCode;
@@ -22,7 +23,7 @@ impl FromRequestParts<App> for ShopServer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match bearer(parts) {
+        match bearer(&parts.headers) {
             Some(hash) if hash.is_one_of(&app.api_keys) => Ok(Self),
             Some(_) => Err(ApiError::new(ProblemCode::Unauthorized, "this API key is not known here")),
             None => Err(ApiError::new(ProblemCode::Unauthorized, "send the API key as Authorization: Bearer")),
@@ -34,15 +35,15 @@ impl FromRequestParts<App> for Customer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let hash = bearer(parts).ok_or_else(ApiError::not_found)?;
+        let hash = bearer(&parts.headers).ok_or_else(ApiError::not_found)?;
         let purchase = app.store.purchase_of_token(hash.as_bytes(), app.now()).await?;
         purchase.map(Self).ok_or_else(ApiError::not_found)
     }
 }
 
 /// The hash of what the caller shows; the text itself goes no further.
-fn bearer(parts: &Parts) -> Option<Hash> {
-    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<Hash> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| Hash::of(secret.trim()))
 }

@@ -4,6 +4,7 @@
 //! `PAYBY_PROXY_GATEWAY__BASE_URL`. Lists are separated by commas there.
 
 mod mistake;
+mod operation;
 mod reader;
 
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ use secrecy::SecretString;
 
 pub use self::mistake::{Mistake, Mistakes};
 use self::reader::Reader;
+use crate::alerts::Webhook;
+use crate::limits::LimitsConfig;
 use crate::random::Hash;
 use crate::store::Store;
 
@@ -53,6 +56,14 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Where the orders are kept.
     pub database_url: String,
+    /// Where alerts are sent, besides the log.
+    pub webhook: Option<Webhook>,
+    /// Where `/metrics` is served, if it is.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How much may be asked.
+    pub limits: LimitsConfig,
+    /// Where traces are sent, by OTLP over HTTP.
+    pub traces: Option<String>,
     /// How often the gateway is asked, and when an order is given up. Not in the file: these are PayBy's rules.
     pub policy: Policy,
     /// Tells the time. Not in the file: for tests.
@@ -154,6 +165,10 @@ impl Config {
         let pay_within = reader.millis_or("pay_within_ms", 1_800_000, 60_000, 172_800_000);
         let log = log(reader);
         let gateway = gateway(reader);
+        let webhook = operation::webhook(reader);
+        let metrics_listen = operation::metrics(reader);
+        let limits = operation::limits(reader);
+        let traces = operation::traces(reader);
         Some(Self {
             listen: listen?,
             public_url: public_url?,
@@ -164,6 +179,10 @@ impl Config {
             log: log?,
             gateway: gateway?,
             database_url: database_url?,
+            webhook: webhook?,
+            metrics_listen: metrics_listen?,
+            limits: limits?,
+            traces: traces?,
             policy: Policy::TO_GATEWAY,
             clock: Clock::default(),
         })
@@ -291,7 +310,12 @@ fn base_url(reader: &mut Reader) -> Option<String> {
     let key = "gateway.base_url";
     let text = reader
         .text(key, "PayBy's is https://api.payby.com/sgs/api, its test system's https://uat.test2pay.com/sgs/api")?;
-    let url = match Url::parse(&text) {
+    secure_url(reader, key, &text)
+}
+
+/// A URL that nobody between here and there can listen to, without a slash at its end.
+fn secure_url(reader: &mut Reader, key: &str, text: &str) -> Option<String> {
+    let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
             reader.wrong(key, format!("is {text:?}, which is not a URL ({error})"));
@@ -313,17 +337,22 @@ fn base_url(reader: &mut Reader) -> Option<String> {
 fn private_key(reader: &mut Reader) -> Option<SigningKey> {
     let key = "gateway.private_key_file";
     let path = reader.text(key, "it names the merchant's RSA private key, in PEM")?;
+    let text = private_file(reader, key, &path)?;
+    let parsed = SigningKey::from_pem(&SecretString::from(text));
+    parsed.map_err(|error| reader.wrong(key, format!("names {path:?}: {error}"))).ok()
+}
+
+/// What a file holds that its owner alone can use.
+fn private_file(reader: &mut Reader, key: &str, path: &str) -> Option<String> {
     #[cfg(unix)]
-    if let Ok(metadata) = std::fs::metadata(&path) {
+    if let Ok(metadata) = std::fs::metadata(path) {
         let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
         if mode & 0o077 != 0 {
             reader.wrong(key, format!("names {path:?}, which others can use (mode {mode:04o}); run chmod 0600 on it"));
             return None;
         }
     }
-    let text = read_file(reader, key, &path)?;
-    let parsed = SigningKey::from_pem(&SecretString::from(text));
-    parsed.map_err(|error| reader.wrong(key, format!("names {path:?}: {error}"))).ok()
+    read_file(reader, key, path)
 }
 
 fn public_key(reader: &mut Reader) -> Option<VerifyingKey> {

@@ -3,7 +3,8 @@
 //!
 //! Redirects are not followed and proxies in the environment are not used: a signed request goes to the configured host.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
 use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, Head, OrderReference, Request, code, path};
@@ -15,7 +16,9 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LANGUAGE, CONTENT_TYPE};
 use serde_json::value::RawValue;
 
+use crate::alerts::{Alerts, Kind};
 use crate::config::GatewayConfig;
+use crate::metrics::Metrics;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -28,6 +31,21 @@ pub struct Gateway {
     partner_id: String,
     signing: SigningKey,
     verifying: VerifyingKey,
+    alerts: Alerts,
+    metrics: Arc<Metrics>,
+}
+
+/// Why an answer says nothing certain.
+#[derive(Debug)]
+struct Doubt {
+    why: String,
+    alert: Option<Kind>,
+}
+
+impl From<String> for Doubt {
+    fn from(why: String) -> Self {
+        Self { why, alert: None }
+    }
 }
 
 impl Gateway {
@@ -35,14 +53,14 @@ impl Gateway {
     ///
     /// # Errors
     /// TLS cannot be set up on this machine.
-    pub fn new(config: GatewayConfig) -> reqwest::Result<Self> {
+    pub fn new(config: GatewayConfig, alerts: Alerts, metrics: Arc<Metrics>) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_millis(config.timeout.0))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
         let GatewayConfig { base_url, partner_id, private_key, payby_public_key, .. } = config;
-        Ok(Self { http, base_url, partner_id, signing: private_key, verifying: payby_public_key })
+        Ok(Self { http, base_url, partner_id, signing: private_key, verifying: payby_public_key, alerts, metrics })
     }
 
     /// Whether these bytes were signed by PayBy.
@@ -66,7 +84,13 @@ impl Gateway {
         self.call_by_number(path::CANCEL_ORDER, number, amount, now).await
     }
 
-    async fn call_by_number(&self, path: &str, number: &OrderNumber, amount: Money, now: UnixMillis) -> Outcome {
+    async fn call_by_number(
+        &self,
+        path: &'static str,
+        number: &OrderNumber,
+        amount: Money,
+        now: UnixMillis,
+    ) -> Outcome {
         let reference = OrderReference { merchant_order_no: Some(number.clone()), order_no: None };
         match serde_json::to_string(&reference) {
             Ok(biz_content) => self.call(path, number, amount, biz_content, now).await,
@@ -79,24 +103,45 @@ impl Gateway {
 
     async fn call(
         &self,
-        path: &str,
+        path: &'static str,
         number: &OrderNumber,
         amount: Money,
         biz_content: String,
         now: UnixMillis,
     ) -> Outcome {
+        let begun = Instant::now();
         let understood = match self.exchange(path, biz_content, now).await {
-            Ok(answer) => understand(answer, number, amount, now),
-            Err(why) => Err(why),
+            Ok(answer) => {
+                self.note_rejection(&answer.head);
+                understand(answer, number, amount, now)
+            }
+            Err(why) => Err(why.into()),
         };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        self.metrics.called(name, outcome(understood.as_ref().ok()), begun.elapsed());
         match &understood {
             Ok(Outcome::Known { state, .. }) => {
                 tracing::info!(%number, path, status = ?state.status(), "PayBy told the order");
             }
             Ok(told) => tracing::info!(%number, path, ?told, "PayBy refused the call"),
-            Err(why) => tracing::warn!(%number, path, why, "the call's outcome is unknown"),
+            Err(Doubt { why, alert }) => {
+                tracing::warn!(%number, path, why, "the call's outcome is unknown");
+                if let Some(alert) = alert {
+                    self.alerts.raise(*alert, Some(number), why);
+                }
+            }
         }
         understood.unwrap_or(Outcome::Unknown)
+    }
+
+    /// If PayBy does not accept us, no payment can be made until a person has mended the settings.
+    fn note_rejection(&self, head: &Head) {
+        if head.apply_status == ApplyStatus::Error || head.code == code::UNAUTHORIZED {
+            let Head { code, msg, .. } = head;
+            let said = msg.as_deref().unwrap_or_default();
+            let message = format!("PayBy does not accept the signature or the partner id: {code} {said}");
+            self.alerts.raise(Kind::GatewayRejectsUs, None, message);
+        }
     }
 
     /// Sends and receives; answers what PayBy has signed, or why nothing that it has signed came.
@@ -138,12 +183,8 @@ fn understand(
     number: &OrderNumber,
     amount: Money,
     now: UnixMillis,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, Doubt> {
     let Head { apply_status, code, msg: message, .. } = answer.head;
-    if apply_status == ApplyStatus::Error || code == code::UNAUTHORIZED {
-        // No payment can be made until a person has mended the settings.
-        tracing::error!(alert = "gateway_rejects_us", %number, code, message, "PayBy does not accept the signature or the partner id");
-    }
     match (apply_status, code.as_str(), answer.body) {
         (ApplyStatus::Success, code::SUCCESS, Some(body)) => match mismatch(&body, number, amount) {
             None => Ok(Outcome::Known {
@@ -152,7 +193,7 @@ fn understand(
             }),
             Some(why) => Err(why),
         },
-        (_, code::SUCCESS, _) => Err("an answer that says neither yes nor no".to_owned()),
+        (_, code::SUCCESS, _) => Err("an answer that says neither yes nor no".to_owned().into()),
         // 404, a service that is not available, may have become so half-way; a rate limit passes by itself.
         (
             _,
@@ -161,7 +202,7 @@ fn understand(
             | code::RATE_LIMIT_REJECT
             | code::SERVICE_NOT_AVAILABLE),
             _,
-        ) => Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default())),
+        ) => Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default()).into()),
         (_, code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST, _) => {
             Ok(Outcome::Taken)
         }
@@ -170,13 +211,25 @@ fn understand(
     }
 }
 
+/// For the metrics.
+const fn outcome(understood: Option<&Outcome>) -> &'static str {
+    match understood {
+        Some(Outcome::Known { .. }) => "known",
+        Some(Outcome::Taken) => "taken",
+        Some(Outcome::Missing) => "missing",
+        Some(Outcome::Refused { .. }) => "refused",
+        Some(Outcome::Unknown) | None => "unknown",
+    }
+}
+
 /// R10.
-fn mismatch(body: &AcquireBody, number: &OrderNumber, amount: Money) -> Option<String> {
+fn mismatch(body: &AcquireBody, number: &OrderNumber, amount: Money) -> Option<Doubt> {
     let order = &body.acquire_order;
     if order.merchant_order_no != *number {
-        Some(format!("the answer is about order {}", order.merchant_order_no))
+        Some(format!("the answer is about order {}", order.merchant_order_no).into())
     } else if order.total_amount.0 != amount {
-        Some(format!("the answer names {}, the order is over {amount}", order.total_amount.0))
+        let why = format!("the answer names {}, the order is over {amount}", order.total_amount.0);
+        Some(Doubt { why, alert: Some(Kind::AmountMismatch) })
     } else {
         None
     }

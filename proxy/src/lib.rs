@@ -11,14 +11,20 @@
 //! | what is believed of an answer | [`gateway`] |
 //! | what is written down, and when | [`store`], [`worker`] |
 //! | who may ask | [`auth`] |
+//! | how much may be asked | [`limits`] |
+//! | what a person has to look at | [`alerts`] |
+//! | what is counted | [`metrics`] |
 //! | the settings | [`config`] |
 
+pub mod alerts;
 pub mod app;
 pub mod auth;
 pub mod body;
 pub mod config;
 pub mod gateway;
 pub mod handlers;
+pub mod limits;
+pub mod metrics;
 pub mod problem;
 pub mod random;
 pub mod router;

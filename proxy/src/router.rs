@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{self, Next};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -14,6 +14,8 @@ use tracing::Instrument as _;
 use crate::app::App;
 use crate::config::NOTIFICATIONS;
 use crate::handlers::{health, notifications, orders, purchases};
+use crate::limits;
+use crate::problem::DatabaseFailed;
 use crate::random;
 
 const API_LIMIT: usize = 16 * 1024;
@@ -26,12 +28,17 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{order_number}/cancel", post(orders::cancel))
         .route("/v1/purchase", get(purchases::resume))
         .method_not_allowed_fallback(health::method_not_allowed)
+        // Within CORS, so that a page can read how long to wait.
+        .layer(from_fn_with_state(app.clone(), limits::api))
         .layer(cors(&app));
-    let shop_server =
-        Router::new().route("/v1/purchases", post(purchases::open)).route("/v1/purchases/{id}", get(purchases::read));
+    let shop_server = Router::new()
+        .route("/v1/purchases", post(purchases::open))
+        .route("/v1/purchases/{id}", get(purchases::read))
+        .layer(from_fn_with_state(app.clone(), limits::api));
     let payby = Router::new()
         .route(NOTIFICATIONS, post(notifications::receive))
-        .layer(DefaultBodyLimit::max(NOTIFICATION_LIMIT));
+        .layer(DefaultBodyLimit::max(NOTIFICATION_LIMIT))
+        .layer(from_fn_with_state(app.clone(), limits::notifications));
     Router::new()
         .merge(browser)
         .merge(shop_server)
@@ -41,8 +48,13 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .fallback(health::not_found)
         .method_not_allowed_fallback(health::method_not_allowed)
-        .layer(middleware::from_fn(note))
+        .layer(from_fn_with_state(app.clone(), note))
         .with_state(app)
+}
+
+/// What only the operator sees, on a listener of its own.
+pub fn operator_router(app: App) -> Router {
+    Router::new().route("/metrics", get(health::metrics)).fallback(health::not_found).with_state(app)
 }
 
 /// Exact origins; a page elsewhere is answered without the headers that would let it read.
@@ -61,7 +73,7 @@ fn cors(app: &App) -> CorsLayer {
 }
 
 /// One line in the log for each request. The path is the route's, not the caller's, and no header is in it.
-async fn note(request: Request, next: Next) -> Response {
+async fn note(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = format!("{:08x}{:08x}", random::number(), random::number());
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
@@ -71,6 +83,10 @@ async fn note(request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(status = response.status().as_u16(), ms, "answered");
+        app.metrics.answered(&method, &path, response.status().as_u16());
+        if response.extensions().get::<DatabaseFailed>().is_some() {
+            app.metrics.database_failed();
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(&id) {

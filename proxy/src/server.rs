@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alerts::{self, Alerts};
 use crate::app::{App, Shared};
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::router::router;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::router::{operator_router, router};
 use crate::store::{self, Store};
 use crate::waiting::Waiting;
 use crate::worker;
@@ -43,8 +47,10 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
+    /// Where `/metrics` is served, if it is.
+    pub metrics_address: Option<SocketAddr>,
     app: App,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: Vec<JoinHandle<std::io::Result<()>>>,
 }
 
 /// Starts the proxy. When this comes back it answers.
@@ -53,14 +59,21 @@ pub struct Running {
 /// The database, TLS or the address cannot be had.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = Store::open(&config.database_url).await?;
-    let listen = |error| StartError::Listen { address: config.listen, error };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, address) = listen(config.listen).await?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::default());
+    let (alerts, queue) = Alerts::new(config.clock.clone(), Arc::clone(&metrics), config.webhook.is_some());
     let app = Arc::new(Shared {
         notify_url: config.notify_url(address),
         store,
-        gateway: Gateway::new(config.gateway)?,
+        gateway: Gateway::new(config.gateway, alerts.clone(), Arc::clone(&metrics))?,
         waiting: Arc::new(Waiting::default()),
+        alerts,
+        metrics,
+        limits: Limits::new(config.limits),
         clock: config.clock,
         policy: config.policy,
         allowed_origins: config.allowed_origins,
@@ -75,19 +88,38 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             worker::watch(&app, &order);
         }
     }
+    if let (Some(webhook), Some(queue)) = (config.webhook, queue) {
+        drop(app.spawn(alerts::deliver(app.clone(), webhook, queue)));
+    }
+    let mut serving = vec![serve(&app, listener, router(app.clone()))];
+    let metrics_address = metrics_listener.as_ref().map(|(_, address)| *address);
+    serving.extend(metrics_listener.map(|(listener, _)| serve(&app, listener, operator_router(app.clone()))));
+    Ok(Running { address, metrics_address, app, serving })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn serve(app: &App, listener: TcpListener, router: Router) -> JoinHandle<std::io::Result<()>> {
     let stop = app.clone();
-    let server = axum::serve(listener, router(app.clone())).with_graceful_shutdown(async move { stop.stopped().await });
-    let serving = tokio::spawn(async move { server.await });
-    Ok(Running { address, app, serving })
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stop.stopped().await });
+    tokio::spawn(async move { server.await })
 }
 
 impl Running {
     /// Stops: parked requests are answered at once, calls to the gateway that are under way get a few seconds.
     pub async fn shutdown(self) {
         self.app.stopping.send_replace(true);
-        let abort = self.serving.abort_handle();
-        if tokio::time::timeout(GRACE, self.serving).await.is_err() {
-            abort.abort();
+        for serving in self.serving {
+            let abort = serving.abort_handle();
+            if tokio::time::timeout(GRACE, serving).await.is_err() {
+                abort.abort();
+            }
         }
         let mut tasks = self.app.tasks.subscribe();
         let _ = tokio::time::timeout(GRACE, tasks.wait_for(|tasks| *tasks == 0)).await;

@@ -8,6 +8,7 @@ use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::schedule;
 
+use crate::alerts::Kind;
 use crate::app::App;
 use crate::random;
 use crate::store::{self, Order};
@@ -50,6 +51,7 @@ async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
             Ok(_) => break,
             Err(error) => {
                 tracing::error!(%number, %error, "the order cannot be read");
+                app.metrics.database_failed();
                 trouble.note(&app.policy, app.now().moment());
                 if app.sleep(schedule::back_off(trouble.failures(), None, random::number())).await {
                     continue;
@@ -69,7 +71,7 @@ async fn keep_watch(app: App, number: OrderNumber, slot: Lease) {
         if go(app.clone(), number.clone(), errand).await {
             trouble.ends();
         } else if trouble.note(&app.policy, app.now().moment()) {
-            tracing::error!(alert = "gateway_fails", %number, "nothing certain can be learnt of the order");
+            app.alerts.raise(Kind::GatewayFails, Some(&number), "nothing certain can be learnt of the order");
         }
     }
     slot.end_watching();
@@ -86,6 +88,7 @@ async fn go(app: App, number: OrderNumber, errand: Errand) -> bool {
         }
         Err(error) => {
             tracing::error!(%number, %error, "the database failed in the middle of an errand");
+            app.metrics.database_failed();
             false
         }
     }
@@ -140,7 +143,7 @@ async fn call(app: &App, order: &Order, step: Step) -> Result<Option<Heard>, sto
         _ => app.gateway.query(number, order.amount, now).await,
     };
     if outcome == Outcome::Missing && order.status() == Status::Pending {
-        tracing::error!(alert = "order_lost", %number, "PayBy does not know an order that it had reported");
+        app.alerts.raise(Kind::OrderLost, Some(number), "PayBy does not know an order that it had reported");
     }
     let finished = app.change(number, |order| order.at_gateway.finish(attempt, outcome)).await?;
     Ok(finished.map(|(_, heard)| heard))

@@ -15,7 +15,7 @@ const PREFIX: &str = "PAYBY_PROXY";
 const ENVIRONMENT: &str = "the environment";
 
 /// The sections. Everything else is a key.
-const SECTIONS: [&str; 3] = ["log", "gateway", "database"];
+const SECTIONS: [&str; 7] = ["log", "gateway", "database", "alerts", "metrics", "limits", "traces"];
 
 pub(super) struct Reader {
     /// The file's name, as it was given.
@@ -75,8 +75,10 @@ impl Reader {
         let mut unknown: Vec<String> = self.values.keys().filter(|key| !self.known.contains(*key)).cloned().collect();
         unknown.sort();
         for key in unknown {
-            let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-            self.wrong(&key, format!("is not a setting; the settings are {}", known.join(", ")));
+            let section = |key: &str| key.split_once('.').map(|(section, _)| section.to_owned());
+            let is_near = |known: &&str| section(known) == section(&key);
+            let near: Vec<&str> = self.known.iter().map(String::as_str).filter(is_near).collect();
+            self.wrong(&key, format!("is not a setting; those beside it are {}", near.join(", ")));
         }
         self.mistakes
     }
@@ -123,11 +125,19 @@ impl Reader {
     }
 
     pub(super) fn millis_or(&mut self, key: &str, default: u64, least: u64, most: u64) -> Option<Millis> {
+        self.whole_or(key, default, least, most, "a whole number of milliseconds").map(Millis)
+    }
+
+    pub(super) fn number_or(&mut self, key: &str, default: u64, least: u64, most: u64) -> Option<u64> {
+        self.whole_or(key, default, least, most, "a whole number")
+    }
+
+    fn whole_or(&mut self, key: &str, default: u64, least: u64, most: u64, wanted: &str) -> Option<u64> {
         let text = self.text_or(key, &default.to_string())?;
         match text.parse() {
-            Ok(number) if (least..=most).contains(&number) => Some(Millis(number)),
+            Ok(number) if (least..=most).contains(&number) => Some(number),
             _ => {
-                self.wrong(key, format!("is {text}; it is a whole number of milliseconds from {least} to {most}"));
+                self.wrong(key, format!("is {text}; it is {wanted} from {least} to {most}"));
                 None
             }
         }

@@ -76,14 +76,26 @@ async fn the_environment_wins_over_the_file() {
 }
 
 #[tokio::test]
-async fn the_example_has_no_mistake_but_its_missing_key_files() {
+async fn the_example_has_no_mistake_but_its_missing_files() {
     let files = Files::new();
-    let file = files.write("proxy.toml", include_str!("../../payby-proxy.example.toml"), 0o644);
-    let database =
-        HashMap::from([("PAYBY_PROXY_DATABASE__URL".to_owned(), format!("sqlite://{}", files.path("x.db")))]);
-    let mistakes = Config::load(Some(&file), database).await.unwrap_err();
-    let keys: Vec<_> = mistakes.0.iter().map(|mistake| mistake.key.as_str()).collect();
-    assert_eq!(keys, ["gateway.private_key_file", "gateway.payby_public_key_file"], "{mistakes}");
+    let example = include_str!("../../payby-proxy.example.toml");
+    // What is commented out there is a setting as well: it stands alone in its line, a key and its value.
+    let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let uncommented = |line: &str| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line).to_owned();
+    let everything: Vec<String> = example.lines().map(uncommented).collect();
+    let mut found = Vec::new();
+    for (name, text) in [("plain.toml", example), ("everything.toml", &everything.join("\n"))] {
+        let file = files.write(name, text, 0o644);
+        let database =
+            HashMap::from([("PAYBY_PROXY_DATABASE__URL".to_owned(), format!("sqlite://{}", files.path("x.db")))]);
+        let mistakes = Config::load(Some(&file), database).await.unwrap_err();
+        found.push(mistakes.0.into_iter().map(|mistake| mistake.key).collect::<Vec<_>>());
+    }
+    let keys = ["gateway.private_key_file", "gateway.payby_public_key_file"];
+    assert_eq!(found[0], keys);
+    let with_everything = [&keys[..], &["alerts.webhook_secret_file"]].concat();
+    let without_traces: Vec<_> = found[1].iter().filter(|key| *key != "traces.endpoint").collect();
+    assert_eq!(without_traces, with_everything.iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -205,6 +217,39 @@ async fn each_mistake_is_named_with_its_place_and_its_remedy() {
             ),
         ),
         (
+            "METRICS__LISTEN",
+            "8201",
+            "metrics.listen (in the environment) is \"8201\"; it is an address and a port, like 127.0.0.1:8201",
+        ),
+        (
+            "ALERTS__WEBHOOK_URL",
+            "https://shop.example/alerts",
+            "alerts.webhook_secret_file is missing; alerts are signed with what it holds",
+        ),
+        (
+            "ALERTS__WEBHOOK_SECRET_FILE",
+            &private,
+            "alerts.webhook_url is missing; it says where to send the alerts that are signed",
+        ),
+        (
+            "LIMITS__TOKEN_BURST",
+            "0",
+            "limits.token_burst (in the environment) is 0; it is a whole number from 1 to 1000000",
+        ),
+        (
+            "LIMITS__TRUSTED_PROXIES",
+            "10.0.0.0/8, 10.0.0.1, here",
+            "limits.trusted_proxies (in the environment) has \"here\", which is not an address or a network like \
+             10.0.0.0/8",
+        ),
+        #[cfg(not(feature = "otel"))]
+        (
+            "TRACES__ENDPOINT",
+            "http://127.0.0.1:4318/v1/traces",
+            "traces.endpoint (in the environment) is set, but this program was built without traces; build it with \
+             --features otel",
+        ),
+        (
             "DATABASE__URL",
             "postgres://me:secret@db/x",
             "database.url (in the environment) does not begin with sqlite://, the only kind of database so far",
@@ -232,9 +277,8 @@ async fn all_mistakes_are_named_at_once() {
     environment.insert("PAYBY_PROXY_PAYWITHIN".to_owned(), "1".to_owned());
     let mistakes = Config::load(Some(&file), environment).await.unwrap_err().to_string();
     let mistakes = mistakes.replace(file.to_str().unwrap(), "FILE");
-    let settings = "is not a setting; the settings are allowed_origins, api_key_sha256, database.url, gateway.base_url, \
-                    gateway.partner_id, gateway.payby_public_key_file, gateway.private_key_file, gateway.timeout_ms, \
-                    listen, log.filter, log.format, pay_within_ms, public_url, token_lifetime_ms";
+    let settings = "is not a setting; those beside it are allowed_origins, api_key_sha256, listen, pay_within_ms, \
+                    public_url, token_lifetime_ms";
     assert_eq!(
         mistakes,
         format!(
@@ -251,10 +295,30 @@ async fn all_mistakes_are_named_at_once() {
   - gateway.payby_public_key_file is missing; it names PayBy's RSA public key for this merchant, in PEM (in the \
              environment: PAYBY_PROXY_GATEWAY__PAYBY_PUBLIC_KEY_FILE)
   - listne (in FILE) {settings}
-  - log.level (in FILE) {settings}
+  - log.level (in FILE) is not a setting; those beside it are log.filter, log.format
   - paywithin (in the environment) {settings}"
         )
     );
+}
+
+#[tokio::test]
+async fn the_webhooks_secret_is_long_and_its_owners_alone() {
+    let files = Files::new();
+    files.write("short", "31 characters are one too few..", 0o600);
+    files.write("open", "32 characters are just enough...", 0o604);
+    files.write("good", "32 characters are just enough...\n", 0o600);
+    let load = async |secret: &str, url: &str| {
+        let mut environment = files.good();
+        environment.insert("PAYBY_PROXY_ALERTS__WEBHOOK_URL".to_owned(), url.to_owned());
+        environment.insert("PAYBY_PROXY_ALERTS__WEBHOOK_SECRET_FILE".to_owned(), files.path(secret));
+        Config::load(None, environment).await.map_err(|mistakes| mistakes.to_string())
+    };
+    let short = load("short", "https://shop.example/").await.unwrap_err();
+    assert!(short.ends_with("which holds less than 32 characters"), "{short}");
+    assert!(load("open", "https://shop.example/").await.unwrap_err().contains("mode 0604"));
+    assert!(load("good", "http://shop.example/").await.unwrap_err().contains("should begin with https://"));
+    let config = load("good", "https://shop.example/alerts").await.unwrap();
+    assert!(!format!("{:?}", config.webhook).contains("characters"));
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! For the operator.
 
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use payby_checkout::protocol::ProblemCode;
 
 use crate::app::App;
+use crate::metrics;
 use crate::problem::{ApiError, ApiResult};
 
 /// `GET /healthz`: the process answers.
@@ -23,9 +26,20 @@ pub async fn readyz(State(app): State<App>) -> ApiResult<&'static str> {
         Ok(()) => Ok("ready\n"),
         Err(error) => {
             tracing::error!(%error, "the database does not answer");
+            app.metrics.database_failed();
             Err(ApiError::new(ProblemCode::Unavailable, "the database does not answer"))
         }
     }
+}
+
+/// `GET /metrics`, on the operator's own listener: what is counted, as OpenMetrics has it.
+pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let live = app.store.live_orders().await.inspect_err(|error| {
+        tracing::error!(%error, "the live orders cannot be counted");
+        app.metrics.database_failed();
+    });
+    let text = app.metrics.text(live.ok().map(|orders| orders.len()), app.limits.parked());
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }
 
 /// Any path that is none.

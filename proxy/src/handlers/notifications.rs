@@ -7,6 +7,7 @@ use payby_checkout::gateway::signature;
 use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification};
 use payby_checkout::protocol::ProblemCode;
 
+use crate::alerts::Kind;
 use crate::app::App;
 use crate::body::Raw;
 use crate::problem::{ApiError, ApiResult};
@@ -22,28 +23,42 @@ use crate::store::Taken;
 /// # Errors
 /// [`ProblemCode::Unauthorized`] if PayBy has not signed these bytes, [`ProblemCode::InvalidRequest`] if it has and
 /// they cannot be read.
-pub async fn receive(State(app): State<App>, headers: HeaderMap, Raw(body): Raw) -> ApiResult<impl IntoResponse> {
+pub async fn receive(State(app): State<App>, headers: HeaderMap, body: ApiResult<Raw>) -> ApiResult<impl IntoResponse> {
+    let Raw(body) = body.inspect_err(|_| app.metrics.notified("oversized"))?;
     let sign = headers.get(signature::HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
     if !app.gateway.has_signed(&body, sign) {
         tracing::warn!(bytes = body.len(), "a notification was refused: PayBy has not signed it");
+        app.metrics.notified("forged");
+        let message =
+            "a notification was refused: PayBy has not signed it; somebody tries, or the public key is another";
+        app.alerts.raise(Kind::NotificationForged, None, message);
         return Err(ApiError::new(ProblemCode::Unauthorized, "the signature does not verify"));
     }
     let told: Notification = serde_json::from_slice(&body).map_err(|error| {
-        tracing::error!(alert = "notification_unreadable", %error, "PayBy has signed a notification that cannot be read");
+        app.metrics.notified("unreadable");
+        let message = format!("PayBy has signed a notification that cannot be read: {error}");
+        app.alerts.raise(Kind::NotificationUnreadable, None, message);
         ApiError::new(ProblemCode::InvalidRequest, "the notification cannot be read")
     })?;
     let number = &told.acquire_order.merchant_order_no;
     let status = told.acquire_order.status;
     match app.store.take_notification(&told, &body, app.now()).await? {
         Taken::Merged(changed) => {
+            app.metrics.notified("merged");
             tracing::info!(%number, ?status, notify_id = told.notify_id, "PayBy has notified");
             if let Err(error) = app.tell(&changed).await {
                 tracing::error!(%number, %error, "the notification is kept, but what followed from it failed");
+                app.metrics.database_failed();
             }
         }
-        Taken::Repeated => tracing::info!(%number, notify_id = told.notify_id, "PayBy has notified again"),
+        Taken::Repeated => {
+            app.metrics.notified("repeated");
+            tracing::info!(%number, notify_id = told.notify_id, "PayBy has notified again");
+        }
         Taken::Alert(why) => {
-            tracing::error!(alert = "notification_mismatch", %number, ?status, notify_id = told.notify_id, why);
+            app.metrics.notified("alert");
+            let message = format!("a notification of {status:?} (notify_id {}): {why}", told.notify_id);
+            app.alerts.raise(Kind::NotificationMismatch, Some(number), message);
         }
     }
     Ok(([(header::CONTENT_TYPE, "application/json")], ACKNOWLEDGEMENT))

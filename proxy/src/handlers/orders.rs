@@ -70,10 +70,13 @@ pub async fn read(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let mut order = own_order(&app, &purchase, &number).await?;
-    let wait = conditional::wait(&headers);
+    // With no place left to hold it, it is answered at once, and the page polls.
+    let held = conditional::wait(&headers).and_then(|wait| Some((wait, app.limits.park()?)));
+    let wait = held.as_ref().map(|(wait, _)| *wait);
     if let Some(wait) = wait {
         order = changed_within(&app, order, &headers, wait).await?;
     }
+    drop(held);
     worker::asked(&app, &order);
     let mut response = if conditional::is_known(&headers, order.version) {
         (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&order))]).into_response()

@@ -12,6 +12,7 @@ use payby_proxy::random::Hash;
 use payby_proxy::{Config, Running, start};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::fake_payby::{AMOUNT, FakePayby, keys};
@@ -29,6 +30,7 @@ pub(crate) struct Proxy {
     pub(crate) folder: TempDir,
     clock: Arc<AtomicU64>,
     running: Option<Running>,
+    more_settings: Vec<(&'static str, String)>,
     http: reqwest::Client,
     url: String,
 }
@@ -56,6 +58,11 @@ impl Answer {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
+        Self::start_with([]).await
+    }
+
+    /// With more settings than the usual ones.
+    pub(crate) async fn start_with(more_settings: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -69,6 +76,7 @@ impl Proxy {
             folder,
             clock: Arc::new(AtomicU64::new(NOW)),
             running: None,
+            more_settings: more_settings.into_iter().collect(),
             // A connection for each request: a client that hangs up does so for the server as well.
             http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap(),
             url: String::new(),
@@ -103,8 +111,12 @@ impl Proxy {
             ("GATEWAY__TIMEOUT_MS", "500".to_owned()),
             ("DATABASE__URL", format!("sqlite://{}", file("proxy.db"))),
         ];
-        let environment: HashMap<String, String> =
-            settings.into_iter().map(|(name, value)| (format!("PAYBY_PROXY_{name}"), value)).collect();
+        let more_settings = self.more_settings.iter().cloned();
+        let environment: HashMap<String, String> = settings
+            .into_iter()
+            .chain(more_settings)
+            .map(|(name, value)| (format!("PAYBY_PROXY_{name}"), value))
+            .collect();
         let mut config = Config::load(None, environment).await.unwrap();
         let (ms, clock) = (Millis, Arc::clone(&self.clock));
         config.policy =
@@ -113,6 +125,21 @@ impl Proxy {
         let running = start(config).await.unwrap();
         self.url = format!("http://{}", running.address);
         self.running = Some(running);
+    }
+
+    /// What is counted.
+    pub(crate) async fn metrics(&self) -> String {
+        let address = self.running.as_ref().unwrap().metrics_address.unwrap();
+        let request = self.http.get(format!("http://{address}/metrics")).timeout(BOUND);
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
+    /// From now on the database fails.
+    pub(crate) async fn break_database(&self) {
+        let url = format!("sqlite://{}", self.folder.path().join("proxy.db").display());
+        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query("ALTER TABLE checkout_tokens RENAME TO gone").execute(&mut database).await.unwrap();
+        sqlx::query("ALTER TABLE notifications RENAME TO gone_as_well").execute(&mut database).await.unwrap();
     }
 
     /// Time passes.
