@@ -74,6 +74,9 @@ pub async fn run(simulator: &Running, plan: &Plan) -> anyhow::Result<Report> {
         for course in &mut courses {
             if course.end.is_none() {
                 course.go_on(simulator, &events, began_at, now).await;
+                if course.end.is_some() {
+                    tracing::info!("case {} is over", course.case.id());
+                }
             }
         }
     }
