@@ -177,7 +177,7 @@ pub(super) fn judge(case: Case, record: &Record, expects_alerts: bool, why: Opti
             cancels_in_time(&mut findings);
             findings.apart("cancels 3 to 10 s apart", &cancels, BETWEEN_CANCELS);
             let succeeded = record.times(Call::Cancel, Some(true));
-            let only_the_last = succeeded.len() == 1 && succeeded.last() == cancels.last();
+            let only_the_last = succeeded.first() == cancels.last();
             let seen = format!("{}, {} succeeded", count(cancels.len(), "cancel"), succeeded.len());
             findings.add("at least 3 cancels, only the last succeeds", cancels.len() >= 3 && only_the_last, seen);
         }
