@@ -428,7 +428,7 @@ impl Standing {
 }
 
 /// What went wrong in a row, and whether a person has been told (R9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     failures: u32,
     since: Millis,

@@ -8,7 +8,7 @@ use payby_checkout::hop::Policy;
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::alerts::{Alerts, Kind};
@@ -17,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::random::Hash;
-use crate::store::{self, Changed, Order, Store};
+use crate::store::{self, Changed, Hint, Lease, Order, Store};
 use crate::waiting::Waiting;
 
 /// The running proxy. Cheap to clone.
@@ -38,6 +38,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// How much may be asked.
     pub limits: Limits,
+    /// What the other instances are told.
+    pub hints: mpsc::UnboundedSender<Hint>,
+    /// How long an order that was taken in hand is out of reach of others, unless that is renewed.
+    pub lease: Millis,
     /// Tells the time.
     pub clock: Clock,
     /// What the hop to the gateway is like.
@@ -106,6 +110,24 @@ impl Shared {
         Ok(answer.map(|answer| (changed.after, answer)))
     }
 
+    /// The same for who has taken the order in hand, whose lease is renewed; `None` if somebody else has it now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_held<T: Send>(
+        &self,
+        lease: &Lease,
+        change: impl FnOnce(&mut Order) -> T + Send,
+    ) -> Result<Option<(Order, T)>, store::Error> {
+        let mut answer = None;
+        let until = self.now().moment().plus(self.lease);
+        let Some(changed) = self.store.change_held(lease, until, |order| answer = Some(change(order))).await? else {
+            return Ok(None);
+        };
+        self.tell(&changed).await?;
+        Ok(answer.map(|answer| (changed.after, answer)))
+    }
+
     /// Wakes those who wait for a changed order, and alerts if a person has to look.
     ///
     /// # Errors
@@ -116,6 +138,8 @@ impl Shared {
             return Ok(());
         }
         self.waiting.wake(&after.number, after.version);
+        // Nobody takes them where there are no other instances.
+        let _ = self.hints.send((after.number.clone(), after.version));
         let (number, was, is) = (&after.number, before.status(), after.status());
         tracing::info!(%number, ?was, ?is, version = after.version, "the order has changed");
         if is == Status::Conflict && was != Status::Conflict {

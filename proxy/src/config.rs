@@ -28,6 +28,7 @@ use crate::alerts::Webhook;
 use crate::limits::LimitsConfig;
 use crate::random::Hash;
 use crate::store::Store;
+use crate::worker;
 
 /// PayBy's limit for `notifyUrl`.
 const MAX_NOTIFY_URL: usize = 200;
@@ -54,8 +55,6 @@ pub struct Config {
     pub log: LogConfig,
     /// PayBy.
     pub gateway: GatewayConfig,
-    /// Where the orders are kept.
-    pub database_url: String,
     /// Where alerts are sent, besides the log.
     pub webhook: Option<Webhook>,
     /// Where `/metrics` is served, if it is.
@@ -64,8 +63,13 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where traces are sent, by OTLP over HTTP.
     pub traces: Option<String>,
+    /// Where the orders are kept. It may hold a password.
+    pub database_url: SecretString,
     /// How often the gateway is asked, and when an order is given up. Not in the file: these are PayBy's rules.
     pub policy: Policy,
+    /// How long an order that an instance has taken in hand is out of reach of the others, once that has died. Not in the
+    /// file: it follows from the gateway's time-out.
+    pub lease: Millis,
     /// Tells the time. Not in the file: for tests.
     pub clock: Clock,
 }
@@ -169,6 +173,7 @@ impl Config {
         let metrics_listen = operation::metrics(reader);
         let limits = operation::limits(reader);
         let traces = operation::traces(reader);
+        let lease = gateway.as_ref().map(|gateway| gateway.timeout.plus(worker::RESERVE));
         Some(Self {
             listen: listen?,
             public_url: public_url?,
@@ -178,11 +183,12 @@ impl Config {
             pay_within: pay_within?,
             log: log?,
             gateway: gateway?,
-            database_url: database_url?,
             webhook: webhook?,
             metrics_listen: metrics_listen?,
             limits: limits?,
             traces: traces?,
+            database_url: database_url?.into(),
+            lease: lease?,
             policy: Policy::TO_GATEWAY,
             clock: Clock::default(),
         })
@@ -370,14 +376,10 @@ fn read_file(reader: &mut Reader, key: &str, path: &str) -> Option<String> {
 
 async fn check_database(reader: &mut Reader, url: &str) {
     let key = "database.url";
-    if !url.starts_with("sqlite://") {
-        // The text stays out of the message: it might hold a password.
-        reader.wrong(key, "does not begin with sqlite://, the only kind of database so far");
-        return;
-    }
+    // The text stays out of the message: it might hold a password.
     match Store::open(url).await {
         Ok(store) => store.close().await,
-        Err(error) => reader.wrong(key, format!("is {url:?}, which cannot be opened ({error})")),
+        Err(error) => reader.wrong(key, format!("names a database that cannot be opened ({error})")),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod body;
 pub mod config;
 pub mod gateway;
 pub mod handlers;
+pub mod instances;
 pub mod limits;
 pub mod metrics;
 pub mod problem;

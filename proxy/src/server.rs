@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::alerts::{self, Alerts};
@@ -18,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::router::{operator_router, router};
 use crate::store::{self, Store};
 use crate::waiting::Waiting;
-use crate::worker;
+use crate::{instances, worker};
 
 /// How long calls to the gateway that are under way may take to end. One that is cut off leaves "unknown", which is true.
 const GRACE: Duration = Duration::from_secs(5);
@@ -58,7 +59,7 @@ pub struct Running {
 /// # Errors
 /// The database, TLS or the address cannot be had.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let store = Store::open(&config.database_url).await?;
+    let store = Store::open(config.database_url.expose_secret()).await?;
     let (listener, address) = listen(config.listen).await?;
     let metrics_listener = match config.metrics_listen {
         Some(address) => Some(listen(address).await?),
@@ -66,6 +67,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let metrics = Arc::new(Metrics::default());
     let (alerts, queue) = Alerts::new(config.clock.clone(), Arc::clone(&metrics), config.webhook.is_some());
+    let (hints, told) = mpsc::unbounded_channel();
     let app = Arc::new(Shared {
         notify_url: config.notify_url(address),
         store,
@@ -74,6 +76,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         alerts,
         metrics,
         limits: Limits::new(config.limits),
+        hints,
+        lease: config.lease,
         clock: config.clock,
         policy: config.policy,
         allowed_origins: config.allowed_origins,
@@ -83,11 +87,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         stopping: watch::Sender::new(false),
         tasks: watch::Sender::new(0),
     });
-    for number in app.store.live_orders().await? {
-        if let Some(order) = app.store.order(&number).await? {
-            worker::watch(&app, &order);
-        }
-    }
+    app.store.begin_instance().await?;
+    instances::start(&app, told);
+    drop(app.spawn(worker::look_after(app.clone())));
     if let (Some(webhook), Some(queue)) = (config.webhook, queue) {
         drop(app.spawn(alerts::deliver(app.clone(), webhook, queue)));
     }

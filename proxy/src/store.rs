@@ -1,22 +1,25 @@
 //! What the proxy remembers: purchases, hashed tokens, orders, notifications. Nothing outside this module speaks SQL.
 //!
-//! Every change of an order goes through [`Store::change`]: read, change, write in one `BEGIN IMMEDIATE` transaction
-//! (SQLite refuses to upgrade a read lock under contention). What is committed here has reached the disk.
+//! In SQLite for one instance, in PostgreSQL for several ([`database`] has what differs). Every change of an order goes
+//! through [`Store::change`] or, by who has taken it in hand, [`Store::change_held`]: lock, read, change, write in one
+//! transaction. What is committed here has reached the disk.
 
+mod database;
+mod hints;
+mod lease;
 mod order;
 mod purchase;
 
-use std::path::Path;
-use std::str::FromStr as _;
-use std::time::Duration;
-
 use payby_checkout::gateway::wire::Notification;
 use payby_checkout::order_number::OrderNumber;
-use payby_checkout::time::UnixMillis;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use payby_checkout::time::{Millis, UnixMillis};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{Any, AnyPool, Transaction};
 
-pub use self::order::{NewOrder, Order};
+use self::database::Kind;
+pub use self::hints::{Hint, Listener};
+pub use self::lease::Lease;
+pub use self::order::{Care, NewOrder, Order};
 pub use self::purchase::{NewPurchase, PurchaseRow};
 
 /// The database failed. Whether a change took effect is unknown.
@@ -27,7 +30,10 @@ type Result<T> = core::result::Result<T, Error>;
 /// The proxy's memory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    kind: Kind,
+    /// It may hold a password.
+    url: SecretString,
 }
 
 /// What came of [`Store::open_purchase`].
@@ -77,21 +83,14 @@ pub enum Taken {
 }
 
 impl Store {
-    /// Opens the database, makes it if there is none (readable by its owner only), and brings its tables up to date.
+    /// Opens the database and brings its tables up to date. An SQLite file is made if there is none, readable by its owner
+    /// only.
     ///
     /// # Errors
-    /// The URL is not `sqlite://…`, or the database cannot be opened or migrated.
+    /// The URL is neither `sqlite://…` nor `postgres://…`, or the database cannot be opened or migrated.
     pub async fn open(url: &str) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        create_private(options.get_filename())?;
-        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
-        sqlx::migrate!().run(&pool).await?;
-        Ok(Self { pool })
+        let kind = Kind::of(url)?;
+        Ok(Self { pool: kind.open(url).await?, kind, url: url.into() })
     }
 
     /// Whether the database answers.
@@ -119,13 +118,13 @@ impl Store {
         now: UnixMillis,
     ) -> Result<Opened> {
         let mut tx = self.begin().await?;
-        let opened = match purchase::by_reference(&mut tx, &new.reference).await? {
-            None => {
-                purchase::insert(&mut tx, new, now).await?;
-                Opened::New(new.id.clone())
+        let opened = if purchase::insert(&mut tx, new, now).await? {
+            Opened::New(new.id.clone())
+        } else {
+            match purchase::by_reference(&mut tx, &new.reference).await? {
+                Some(row) if row.is_opened_by(new) => Opened::Same(row.id),
+                _ => return Ok(Opened::Differs),
             }
-            Some(row) if row.is_opened_by(new) => Opened::Same(row.id),
-            Some(_) => return Ok(Opened::Differs),
         };
         let (Opened::New(id) | Opened::Same(id)) = &opened else { return Ok(opened) };
         purchase::replace_tokens(&mut tx, id, token_sha256, expires_at, now).await?;
@@ -165,20 +164,13 @@ impl Store {
         order::by_number(&self.pool, number).await
     }
 
-    /// The orders that are not decided yet.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn live_orders(&self) -> Result<Vec<OrderNumber>> {
-        order::live(&self.pool).await
-    }
-
     /// Decides what a `PUT` of this number means, and writes the intent down if the order is new.
     ///
     /// # Errors
     /// The database failed.
     pub async fn begin_order(&self, new: &NewOrder) -> Result<Begun> {
         let mut tx = self.begin().await?;
+        purchase::lock(&mut tx, self.kind, &new.purchase_id).await?;
         let orders = order::of_purchase(&mut *tx, &new.purchase_id).await?;
         let is_other = |order: &&Order| order.number != new.number;
         if let Some(paid) = orders.iter().filter(is_other).find(|order| order.has_paid()) {
@@ -196,7 +188,10 @@ impl Store {
             return Ok(Begun::Live(Box::new(live.clone())));
         }
         let order = new.intent();
-        order::insert(&mut tx, &order).await?;
+        if !order::insert(&mut tx, &order).await? {
+            // Another purchase has just begun one of this number.
+            return Ok(Begun::Foreign);
+        }
         tx.commit().await?;
         Ok(Begun::Ours(Box::new(order)))
     }
@@ -212,9 +207,109 @@ impl Store {
         change: impl FnOnce(&mut Order) + Send,
     ) -> Result<Option<Changed>> {
         let mut tx = self.begin().await?;
-        let changed = order::change(&mut tx, number, change).await?;
+        let Some(order) = order::lock(&mut tx, self.kind, number).await? else { return Ok(None) };
+        let changed = order::change(&mut tx, order, change).await?;
         tx.commit().await?;
-        Ok(changed)
+        Ok(Some(changed))
+    }
+
+    /// The same for who holds the order, whose lease lasts until then from now on; a time that is past ends it. `None`, and
+    /// nothing is changed, if meanwhile somebody else has taken the order in hand.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_held(
+        &self,
+        lease: &Lease,
+        until: Millis,
+        change: impl FnOnce(&mut Order) + Send,
+    ) -> Result<Option<Changed>> {
+        let mut tx = self.begin().await?;
+        let held = order::lock(&mut tx, self.kind, lease.number()).await?.filter(|order| lease.is_of(order));
+        let Some(order) = held else { return Ok(None) };
+        let changed = order::change(&mut tx, order, |order| {
+            order.care.leased_until = until;
+            change(order);
+        });
+        let changed = changed.await?;
+        tx.commit().await?;
+        Ok(Some(changed))
+    }
+
+    /// Takes one order in hand, if nobody has it and it is not decided.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claim(&self, number: &OrderNumber, now: Millis, until: Millis) -> Result<Option<Lease>> {
+        lease::claim(&self.pool, number, now, until).await
+    }
+
+    /// Takes in hand what is due and nobody has, the longest overdue first, so many at most.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claim_due(&self, now: Millis, until: Millis, most: usize) -> Result<Vec<Lease>> {
+        lease::claim_due(&self.pool, self.kind, now, until, most).await
+    }
+
+    /// How many orders are not decided.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn live_orders(&self) -> Result<usize> {
+        lease::count_live(&self.pool).await
+    }
+
+    /// When the next order after this time is due.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn next_due(&self, after: Millis) -> Result<Option<Millis>> {
+        lease::next_due(&self.pool, after).await
+    }
+
+    /// To be called by an instance that begins. SQLite has one instance: whoever held an order before is dead.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn begin_instance(&self) -> Result<()> {
+        match self.kind {
+            Kind::Sqlite => lease::end_all(&self.pool).await,
+            Kind::Postgres => Ok(()),
+        }
+    }
+
+    /// The versions of these orders.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn versions(&self, numbers: &[OrderNumber]) -> Result<Vec<Hint>> {
+        order::versions(&self.pool, self.kind, numbers).await
+    }
+
+    /// Whether there can be other instances.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.kind == Kind::Postgres
+    }
+
+    /// Listens to the other instances; `None` if there can be none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn listen(&self) -> Result<Option<Listener>> {
+        match self.kind {
+            Kind::Sqlite => Ok(None),
+            Kind::Postgres => Listener::open(self.url.expose_secret()).await.map(Some),
+        }
+    }
+
+    /// Tells the other instances of new versions.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn send_hints(&self, hints: &[Hint]) -> Result<()> {
+        hints::send(&self.pool, hints).await
     }
 
     /// Takes a verified notification: kept with its bytes, acted on the first time only, in one transaction. R10: one
@@ -225,13 +320,13 @@ impl Store {
     pub async fn take_notification(&self, told: &Notification, body: &[u8], now: UnixMillis) -> Result<Taken> {
         let mut tx = self.begin().await?;
         let report = &told.acquire_order;
-        let order = order::by_number(&mut *tx, &report.merchant_order_no).await?;
-        let alert = match &order {
-            None => Some("it names an order that is not in this database".to_owned()),
+        let order = order::lock(&mut tx, self.kind, &report.merchant_order_no).await?;
+        let order = match order {
+            None => Err("it names an order that is not in this database".to_owned()),
             Some(order) if order.amount != report.total_amount.0 => {
-                Some(format!("it names {}, the order is over {}", report.total_amount.0, order.amount))
+                Err(format!("it names {}, the order is over {}", report.total_amount.0, order.amount))
             }
-            Some(_) => None,
+            Some(order) => Ok(order),
         };
         let inserted = sqlx::query(
             "INSERT INTO notifications (notify_id, order_number, received_at, body, alert) VALUES ($1, $2, $3, $4, $5)
@@ -241,38 +336,26 @@ impl Store {
         .bind(report.merchant_order_no.as_str())
         .bind(integer(now.0))
         .bind(body)
-        .bind(&alert)
+        .bind(order.as_ref().err())
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
             return Ok(Taken::Repeated);
         }
-        let taken = if let Some(alert) = alert {
-            Taken::Alert(alert)
-        } else {
-            let state = report.state(told.notify_timestamp);
-            let changed =
-                order::change(&mut tx, &report.merchant_order_no, |order| order.at_gateway.learn(&state, None)).await?;
-            Taken::Merged(Box::new(changed.ok_or(Error::RowNotFound)?))
+        let taken = match order {
+            Ok(order) => {
+                let state = report.state(told.notify_timestamp);
+                let changed = order::change(&mut tx, order, |order| order.at_gateway.learn(&state, None)).await?;
+                Taken::Merged(Box::new(changed))
+            }
+            Err(why) => Taken::Alert(why),
         };
         tx.commit().await?;
         Ok(taken)
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
-    }
-}
-
-/// Makes an empty database file that only its owner can read; SQLite gives its side files the same mode.
-fn create_private(path: &Path) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => Ok(()),
+    async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        self.kind.begin(&self.pool).await
     }
 }
 
@@ -285,6 +368,3 @@ const fn integer(value: u64) -> i64 {
 fn unreadable(column: &str, why: impl core::fmt::Display) -> Error {
     Error::ColumnDecode { index: column.to_owned(), source: why.to_string().into() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -251,14 +251,21 @@ async fn each_mistake_is_named_with_its_place_and_its_remedy() {
         ),
         (
             "DATABASE__URL",
-            "postgres://me:secret@db/x",
-            "database.url (in the environment) does not begin with sqlite://, the only kind of database so far",
+            "mysql://me:secret@db/x",
+            "database.url (in the environment) names a database that cannot be opened \
+             (error with configuration: it is neither sqlite://… nor postgres://…)",
         ),
         (
             "DATABASE__URL",
             "sqlite:///no/such/folder/x.db",
-            "database.url (in the environment) is \"sqlite:///no/such/folder/x.db\", which cannot be opened \
+            "database.url (in the environment) names a database that cannot be opened \
              (error communicating with database: No such file or directory (os error 2))",
+        ),
+        (
+            "DATABASE__URL",
+            "postgres://me:secret@db/x?sslmode=wrong",
+            "database.url (in the environment) names a database that cannot be opened \
+             (error with configuration: error with configuration: unknown value \"wrong\" for `ssl_mode`)",
         ),
     ] {
         let mut environment = files.good();
@@ -336,7 +343,8 @@ async fn a_mistake_tells_no_secret() {
     let files = Files::new();
     let mut environment = files.good();
     environment.insert("PAYBY_PROXY_API_KEY_SHA256".to_owned(), "the-key-itself".to_owned());
-    environment.insert("PAYBY_PROXY_DATABASE__URL".to_owned(), "postgres://me:the-password@db/x".to_owned());
+    environment
+        .insert("PAYBY_PROXY_DATABASE__URL".to_owned(), "postgres://me:the-password@db/x?sslmode=wrong".to_owned());
     let mistakes = Config::load(None, environment).await.unwrap_err().to_string();
     assert!(!mistakes.contains("the-key-itself") && !mistakes.contains("the-password"), "{mistakes}");
 }

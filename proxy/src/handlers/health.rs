@@ -38,7 +38,7 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
         tracing::error!(%error, "the live orders cannot be counted");
         app.metrics.database_failed();
     });
-    let text = app.metrics.text(live.ok().map(|orders| orders.len()), app.limits.parked());
+    let text = app.metrics.text(live.ok(), app.limits.parked());
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }
 

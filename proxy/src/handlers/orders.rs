@@ -51,7 +51,7 @@ pub async fn create(
         worker::run(&app, &order.number, Errand::Create).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
-    worker::asked(&app, &order);
+    worker::asked(&app, &order, Duration::ZERO).await;
     Ok(answer(&app, &order))
 }
 
@@ -77,7 +77,7 @@ pub async fn read(
         order = changed_within(&app, order, &headers, wait).await?;
     }
     drop(held);
-    worker::asked(&app, &order);
+    worker::asked(&app, &order, Duration::ZERO).await;
     let mut response = if conditional::is_known(&headers, order.version) {
         (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&order))]).into_response()
     } else {
@@ -106,7 +106,7 @@ pub async fn cancel(
         worker::run(&app, &order.number, Errand::Cancel).await;
     }
     let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
-    worker::asked(&app, &order);
+    worker::asked(&app, &order, Duration::ZERO).await;
     Ok(answer(&app, &order))
 }
 
@@ -130,8 +130,7 @@ async fn own_order(app: &Shared, purchase: &PurchaseRow, number: &str) -> ApiRes
 /// Holds the request until the order has news for the caller, the time is up, or the proxy is to stop.
 async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: Duration) -> ApiResult<Order> {
     let until = Instant::now() + wait;
-    let slot = app.waiting.lease(&order.number);
-    let _parked = slot.park();
+    let slot = app.waiting.at(&order.number);
     let mut versions = slot.versions();
     let at_arrival = order.version;
     let asks_for_change = headers.contains_key(header::IF_NONE_MATCH);
@@ -146,7 +145,7 @@ async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: 
         if is_news {
             return Ok(order);
         }
-        worker::asked(app, &order);
+        worker::asked(app, &order, until.saturating_duration_since(Instant::now())).await;
         tokio::select! {
             woken = timeout_at(until, versions.changed()) => {
                 if woken.is_err() {

@@ -1,16 +1,17 @@
 //! One order as the proxy knows it, and its row.
 
 use payby_checkout::gateway::wire::{PaySceneParams, PlaceOrder, WireMoney};
-use payby_checkout::hop::Standing;
+use payby_checkout::hop::{Standing, Trouble};
 use payby_checkout::money::Money;
 use payby_checkout::order::{Failure, GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{Scene, Snapshot};
 use payby_checkout::schedule;
 use payby_checkout::time::{Millis, UnixMillis};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row as _, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyExecutor, Row as _};
 
+use super::database::Kind;
 use super::purchase::{PurchaseRow, currency_text, money, scene, scene_text};
 use super::{Result, integer, unreadable};
 use crate::random;
@@ -72,9 +73,19 @@ impl NewOrder {
             biz_content: self.biz_content.clone(),
             version: 1,
             at_gateway: Standing::new(self.created_at.moment(), self.expires_at.moment()),
+            care: Care {
+                due_at: self.created_at.moment().plus(HEAD_START),
+                awaited_until: Millis(0),
+                trouble: Trouble::default(),
+                fence: 0,
+                leased_until: Millis(0),
+            },
         }
     }
 }
+
+/// How long an order that has just been written down is left to whoever did so. If they die, others take it up then.
+const HEAD_START: Millis = Millis::from_secs(1);
 
 /// One order as the proxy knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +104,23 @@ pub struct Order {
     pub version: u64,
     /// Where it stands at the gateway.
     pub at_gateway: Standing,
+    /// Who looks after it, and when.
+    pub care: Care,
+}
+
+/// When an order is looked after, as long as it is not decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Care {
+    /// When somebody has to.
+    pub due_at: Millis,
+    /// Until when somebody waits for news of it, or has asked so recently that they may ask again.
+    pub awaited_until: Millis,
+    /// What has gone wrong in a row.
+    pub trouble: Trouble,
+    /// Which lease of it was the last.
+    pub(super) fence: u64,
+    /// When that one ends, or ended.
+    pub(super) leased_until: Millis,
 }
 
 /// What a page can see of an order that can change.
@@ -140,12 +168,14 @@ impl Order {
     }
 }
 
-pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
-    sqlx::query(
+/// Writes it down unless its number is taken, and answers whether it did.
+pub(super) async fn insert(tx: &mut AnyConnection, order: &Order) -> Result<bool> {
+    let inserted = sqlx::query(
         "INSERT INTO orders
             (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
-             status, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             status, version, due_at, awaited_until)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         ON CONFLICT (order_number) DO NOTHING",
     )
     .bind(order.number.as_str())
     .bind(&order.purchase_id)
@@ -158,17 +188,25 @@ pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> R
     .bind(state_text(&order.at_gateway.state)?)
     .bind(status_text(order.status()))
     .bind(integer(order.version))
-    .execute(&mut **tx)
-    .await
-    .map(drop)
+    .bind(integer(order.care.due_at.0))
+    .bind(integer(order.care.awaited_until.0))
+    .execute(&mut *tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
+/// The order, which nobody else changes until the transaction ends.
+pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, number: &OrderNumber) -> Result<Option<Order>> {
+    let query = sqlx::query(kind.locking(BY_NUMBER)).bind(number.as_str());
+    query.fetch_optional(&mut *tx).await?.as_ref().map(read).transpose()
+}
+
+/// Changes a locked order.
 pub(super) async fn change(
-    tx: &mut Transaction<'_, Sqlite>,
-    number: &OrderNumber,
+    tx: &mut AnyConnection,
+    before: Order,
     change: impl FnOnce(&mut Order) + Send,
-) -> Result<Option<super::Changed>> {
-    let Some(before) = by_number(&mut **tx, number).await? else { return Ok(None) };
+) -> Result<super::Changed> {
     let mut after = before.clone();
     change(&mut after);
     if after.visible() != before.visible() {
@@ -177,13 +215,14 @@ pub(super) async fn change(
     if after != before {
         update(tx, &after).await?;
     }
-    Ok(Some(super::Changed { before, after }))
+    Ok(super::Changed { before, after })
 }
 
-async fn update(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
+async fn update(tx: &mut AnyConnection, order: &Order) -> Result<()> {
     sqlx::query(
         "UPDATE orders SET state = $2, status = $3, pay_url = $4, version = $5, create_unknown_at = $6,
-            cancel_wanted = $7, cancel_unknown = $8, queried_at = $9, cancel_sent_at = $10
+            cancel_wanted = $7, cancel_unknown = $8, queried_at = $9, cancel_sent_at = $10, due_at = $11,
+            awaited_until = $12, trouble = $13, leased_until = $14
          WHERE order_number = $1",
     )
     .bind(order.number.as_str())
@@ -196,31 +235,49 @@ async fn update(tx: &mut Transaction<'_, Sqlite>, order: &Order) -> Result<()> {
     .bind(i64::from(order.at_gateway.cancel_unknown))
     .bind(order.at_gateway.queried_at.map(|at| integer(at.0)))
     .bind(order.at_gateway.cancel_sent_at.map(|at| integer(at.0)))
-    .execute(&mut **tx)
+    .bind(integer(order.care.due_at.0))
+    .bind(integer(order.care.awaited_until.0))
+    .bind(trouble_text(order.care.trouble)?)
+    .bind(integer(order.care.leased_until.0))
+    .execute(&mut *tx)
     .await
     .map(drop)
 }
 
-pub(super) async fn by_number<'c>(
-    db: impl Executor<'c, Database = Sqlite>,
-    number: &OrderNumber,
-) -> Result<Option<Order>> {
-    let query = sqlx::query("SELECT * FROM orders WHERE order_number = $1").bind(number.as_str());
+const BY_NUMBER: &str = "SELECT * FROM orders WHERE order_number = $1";
+
+pub(super) async fn by_number<'c>(db: impl AnyExecutor<'c>, number: &OrderNumber) -> Result<Option<Order>> {
+    let query = sqlx::query(BY_NUMBER).bind(number.as_str());
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn of_purchase<'c>(db: impl Executor<'c, Database = Sqlite>, purchase_id: &str) -> Result<Vec<Order>> {
+pub(super) async fn of_purchase<'c>(db: impl AnyExecutor<'c>, purchase_id: &str) -> Result<Vec<Order>> {
     let query = sqlx::query("SELECT * FROM orders WHERE purchase_id = $1 ORDER BY created_at DESC, order_number DESC")
         .bind(purchase_id);
     query.fetch_all(db).await?.iter().map(read).collect()
 }
 
-pub(super) async fn live<'c>(db: impl Executor<'c, Database = Sqlite>) -> Result<Vec<OrderNumber>> {
-    let query = sqlx::query("SELECT order_number FROM orders WHERE status IN ('unknown', 'pending')");
-    query.fetch_all(db).await?.iter().map(number).collect()
+/// The versions of these orders.
+pub(super) async fn versions<'c>(
+    db: impl AnyExecutor<'c>,
+    kind: Kind,
+    numbers: &[OrderNumber],
+) -> Result<Vec<(OrderNumber, u64)>> {
+    let names: Vec<_> = numbers.iter().map(OrderNumber::as_str).collect();
+    let names = serde_json::to_string(&names).map_err(|error| unreadable("order_number", error))?;
+    let query = sqlx::query(match kind {
+        Kind::Sqlite => {
+            "SELECT order_number, version FROM orders WHERE order_number IN (SELECT value FROM json_each($1))"
+        }
+        Kind::Postgres => {
+            "SELECT order_number, version FROM orders
+             WHERE order_number IN (SELECT json_array_elements_text(CAST($1 AS TEXT)::json))"
+        }
+    });
+    query.bind(names).fetch_all(db).await?.iter().map(|row| Ok((number(row)?, version(row)?))).collect()
 }
 
-fn read(row: &SqliteRow) -> Result<Order> {
+fn read(row: &AnyRow) -> Result<Order> {
     let time = |column: &str| row.try_get::<i64, _>(column).map(|at| Millis(at.cast_unsigned()));
     let maybe_time =
         |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(|at| Millis(at.cast_unsigned())));
@@ -232,7 +289,7 @@ fn read(row: &SqliteRow) -> Result<Order> {
         amount: money(row)?,
         biz_content: String::from_utf8(row.try_get("biz_content")?)
             .map_err(|error| unreadable("biz_content", error))?,
-        version: row.try_get::<i64, _>("version")?.cast_unsigned(),
+        version: version(row)?,
         at_gateway: Standing {
             state: serde_json::from_str(row.try_get("state")?).map_err(|error| unreadable("state", error))?,
             pay_url: row.try_get("pay_url")?,
@@ -244,15 +301,34 @@ fn read(row: &SqliteRow) -> Result<Order> {
             queried_at: maybe_time("queried_at")?,
             cancel_sent_at: maybe_time("cancel_sent_at")?,
         },
+        care: Care {
+            due_at: time("due_at")?,
+            awaited_until: time("awaited_until")?,
+            trouble: match row.try_get::<Option<&str>, _>("trouble")? {
+                Some(text) => serde_json::from_str(text).map_err(|error| unreadable("trouble", error))?,
+                None => Trouble::default(),
+            },
+            fence: row.try_get::<i64, _>("lease")?.cast_unsigned(),
+            leased_until: time("leased_until")?,
+        },
     })
 }
 
-fn number(row: &SqliteRow) -> Result<OrderNumber> {
+fn version(row: &AnyRow) -> Result<u64> {
+    row.try_get::<i64, _>("version").map(i64::cast_unsigned)
+}
+
+pub(super) fn number(row: &AnyRow) -> Result<OrderNumber> {
     row.try_get::<&str, _>("order_number")?.parse().map_err(|error| unreadable("order_number", error))
 }
 
 fn state_text(state: &OrderState) -> Result<String> {
     serde_json::to_string(state).map_err(|error| unreadable("state", error))
+}
+
+fn trouble_text(trouble: Trouble) -> Result<Option<String>> {
+    let text = || serde_json::to_string(&trouble).map_err(|error| unreadable("trouble", error));
+    (trouble != Trouble::default()).then(text).transpose()
 }
 
 const fn status_text(status: Status) -> &'static str {

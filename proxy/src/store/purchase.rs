@@ -3,9 +3,10 @@
 use payby_checkout::money::{Amount, Currency, Money};
 use payby_checkout::protocol::Scene;
 use payby_checkout::time::{Millis, UnixMillis};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row as _, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyExecutor, Row as _};
 
+use super::database::Kind;
 use super::{Result, integer, unreadable};
 
 /// A purchase as the shop's server asks for it.
@@ -59,11 +60,13 @@ impl PurchaseRow {
     }
 }
 
-pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, new: &NewPurchase, now: UnixMillis) -> Result<()> {
-    sqlx::query(
+/// Writes it down unless its reference is taken, and answers whether it did.
+pub(super) async fn insert(tx: &mut AnyConnection, new: &NewPurchase, now: UnixMillis) -> Result<bool> {
+    let inserted = sqlx::query(
         "INSERT INTO purchases
             (id, reference, amount_fils, currency, subject, scene, redirect_url, pay_within_ms, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (reference) DO NOTHING",
     )
     .bind(&new.id)
     .bind(&new.reference)
@@ -74,14 +77,20 @@ pub(super) async fn insert(tx: &mut Transaction<'_, Sqlite>, new: &NewPurchase, 
     .bind(&new.redirect_url)
     .bind(new.pay_within.map(|span| integer(span.0)))
     .bind(integer(now.0))
-    .execute(&mut **tx)
-    .await
-    .map(drop)
+    .execute(&mut *tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Until the transaction ends, nobody else begins an order of this purchase.
+pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, id: &str) -> Result<()> {
+    let query = sqlx::query(kind.locking("SELECT id FROM purchases WHERE id = $1")).bind(id);
+    query.fetch_optional(&mut *tx).await.map(drop)
 }
 
 /// Adds a token, and sweeps out those of the purchase that have expired.
 pub(super) async fn replace_tokens(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut AnyConnection,
     id: &str,
     token_sha256: &[u8],
     expires_at: UnixMillis,
@@ -90,29 +99,29 @@ pub(super) async fn replace_tokens(
     sqlx::query("DELETE FROM checkout_tokens WHERE purchase_id = $1 AND expires_at <= $2")
         .bind(id)
         .bind(integer(now.0))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     sqlx::query("INSERT INTO checkout_tokens (token_sha256, purchase_id, expires_at) VALUES ($1, $2, $3)")
         .bind(token_sha256)
         .bind(id)
         .bind(integer(expires_at.0))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await
         .map(drop)
 }
 
-pub(super) async fn by_reference(tx: &mut Transaction<'_, Sqlite>, reference: &str) -> Result<Option<PurchaseRow>> {
+pub(super) async fn by_reference(tx: &mut AnyConnection, reference: &str) -> Result<Option<PurchaseRow>> {
     let query = sqlx::query("SELECT * FROM purchases WHERE reference = $1").bind(reference);
-    query.fetch_optional(&mut **tx).await?.as_ref().map(read).transpose()
+    query.fetch_optional(&mut *tx).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn by_id<'c>(db: impl Executor<'c, Database = Sqlite>, id: &str) -> Result<Option<PurchaseRow>> {
+pub(super) async fn by_id<'c>(db: impl AnyExecutor<'c>, id: &str) -> Result<Option<PurchaseRow>> {
     let query = sqlx::query("SELECT * FROM purchases WHERE id = $1").bind(id);
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
 pub(super) async fn by_token<'c>(
-    db: impl Executor<'c, Database = Sqlite>,
+    db: impl AnyExecutor<'c>,
     token_sha256: &[u8],
     now: UnixMillis,
 ) -> Result<Option<PurchaseRow>> {
@@ -125,7 +134,7 @@ pub(super) async fn by_token<'c>(
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
-fn read(row: &SqliteRow) -> Result<PurchaseRow> {
+fn read(row: &AnyRow) -> Result<PurchaseRow> {
     Ok(PurchaseRow {
         id: row.try_get("id")?,
         reference: row.try_get("reference")?,
@@ -137,7 +146,7 @@ fn read(row: &SqliteRow) -> Result<PurchaseRow> {
     })
 }
 
-pub(super) fn money(row: &SqliteRow) -> Result<Money> {
+pub(super) fn money(row: &AnyRow) -> Result<Money> {
     let fils: i64 = row.try_get("amount_fils")?;
     let amount = Amount::from_fils(fils.cast_unsigned()).map_err(|error| unreadable("amount_fils", error))?;
     match row.try_get::<&str, _>("currency")? {
@@ -152,7 +161,7 @@ pub(super) const fn currency_text(currency: Currency) -> &'static str {
     }
 }
 
-pub(super) fn scene(row: &SqliteRow) -> Result<Scene> {
+pub(super) fn scene(row: &AnyRow) -> Result<Scene> {
     match row.try_get::<&str, _>("scene")? {
         "DYNQR" => Ok(Scene::Dynqr),
         "PAYPAGE" => Ok(Scene::Paypage),

@@ -1,4 +1,5 @@
--- Money is in fils, time in Unix milliseconds. `orders.status` is derived from `orders.state` and exists to be indexed.
+-- For SQLite; the same tables as in ../postgres. Money is in fils, time in Unix milliseconds. `orders.status` is derived from
+-- `orders.state` and exists to be indexed.
 
 CREATE TABLE purchases (
     id            TEXT PRIMARY KEY,
@@ -38,11 +39,18 @@ CREATE TABLE orders (
     cancel_wanted     INTEGER NOT NULL DEFAULT 0,
     cancel_unknown    INTEGER NOT NULL DEFAULT 0, -- a cancel was sent and not refused
     queried_at        BIGINT,
-    cancel_sent_at    BIGINT
+    cancel_sent_at    BIGINT,
+    due_at            BIGINT NOT NULL, -- when somebody has to look after it, unless it is decided
+    awaited_until     BIGINT NOT NULL, -- until when somebody waits for news of it
+    trouble           TEXT, -- what has gone wrong in a row, as JSON; NULL: nothing
+    lease             BIGINT NOT NULL DEFAULT 0, -- grows each time that somebody takes the order in hand
+    leased_until      BIGINT NOT NULL DEFAULT 0 -- until then nobody else may
 );
 
 -- A purchase has at most one live order, whatever the code above believes.
 CREATE UNIQUE INDEX one_live_order_per_purchase ON orders (purchase_id) WHERE status IN ('unknown', 'pending');
+
+CREATE INDEX live_orders_by_due ON orders (due_at) WHERE status IN ('unknown', 'pending');
 
 CREATE INDEX orders_of_purchase ON orders (purchase_id, created_at);
 

@@ -1,0 +1,106 @@
+//! The two databases, as far as they differ: how they are opened, how a transaction begins, how a row is locked.
+//!
+//! | | SQLite, for one instance | PostgreSQL, for several |
+//! |---|---|---|
+//! | a change begins with | `BEGIN IMMEDIATE`: it has the whole database | `READ COMMITTED`, and a lock on the row that it is about |
+//! | committed is on the disk | `synchronous = FULL` | `synchronous_commit` is not off |
+//! | who waits too long for a lock | fails after 5 s | fails after 5 s |
+//! | connections | 8, in this process | 16 for each instance, and one that listens |
+//!
+//! With those locks nothing has to be tried again: a change sees the row as it will be when it is written.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Transaction};
+
+use super::{Error, Result};
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// SQLite takes a lock for writing at once: it refuses to upgrade one for reading under contention. Side by side with
+/// readers, and on the disk with every commit.
+const OPEN_SQLITE: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+     PRAGMA foreign_keys = ON";
+
+/// An instance that stops in the middle of a transaction must not hold its locks for longer than a lease lasts.
+const OPEN_POSTGRES: &str = "SET lock_timeout = '5s'; SET statement_timeout = '10s';
+     SET idle_in_transaction_session_timeout = '5s';
+     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+impl Kind {
+    pub(super) fn of(url: &str) -> Result<Self> {
+        match url.split_once("://") {
+            Some(("sqlite", _)) => Ok(Self::Sqlite),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres),
+            // The text stays out of the message: it might hold a password.
+            _ => Err(Error::Configuration("it is neither sqlite://… nor postgres://…".into())),
+        }
+    }
+
+    /// Connects, and brings the tables up to date.
+    pub(super) async fn open(self, url: &str) -> Result<AnyPool> {
+        sqlx::any::install_default_drivers();
+        let (most, settings) = match self {
+            Self::Sqlite => (8, OPEN_SQLITE),
+            Self::Postgres => (16, OPEN_POSTGRES),
+        };
+        if self == Self::Sqlite {
+            create_private(SqliteConnectOptions::from_str(url)?.get_filename())?;
+        }
+        // What is asked is not logged: it is the same few statements, and their values are the customers'.
+        let options = AnyConnectOptions::from_str(url)?.disable_statement_logging();
+        let pool = AnyPoolOptions::new()
+            .max_connections(most)
+            .acquire_timeout(Duration::from_secs(5))
+            .after_connect(move |connection, _| Box::pin(async move { run(connection, settings).await }))
+            .connect_with(options)
+            .await?;
+        match self {
+            Self::Sqlite => sqlx::migrate!("./migrations/sqlite").run(&pool).await?,
+            Self::Postgres => sqlx::migrate!("./migrations/postgres").run(&pool).await?,
+        }
+        Ok(pool)
+    }
+
+    /// Begins a change.
+    pub(super) async fn begin(self, pool: &AnyPool) -> Result<Transaction<'static, Any>> {
+        pool.begin_with(match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        })
+        .await
+    }
+
+    /// Put behind a `SELECT`: nobody else may change what it finds before the transaction ends. In SQLite nobody can.
+    pub(super) fn locking(self, select: &str) -> AssertSqlSafe<String> {
+        match self {
+            Self::Sqlite => AssertSqlSafe(select.to_owned()),
+            Self::Postgres => AssertSqlSafe(format!("{select} FOR UPDATE")),
+        }
+    }
+}
+
+async fn run(connection: &mut sqlx::AnyConnection, settings: &'static str) -> Result<()> {
+    sqlx::raw_sql(settings).execute(connection).await.map(drop)
+}
+
+/// Makes an empty database file that only its owner can read; SQLite gives its side files the same mode.
+fn create_private(path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
