@@ -127,6 +127,10 @@ impl Merchant {
         }
         let number = format!("CASE-{}", case.id());
         let placed = self.place(&number, case.amount().fils(), case == Case::CreateTimesOut).await;
+        if placed.is_none() != matches!(case, Case::CreateFails | Case::CreateTimesOut) {
+            // Not what this case is about: the missing queries will show it.
+            return self.pass(200_000);
+        }
         let order_no = placed.as_ref().map(|order| order["orderNo"].as_str().unwrap());
         let order_no = order_no.filter(|_| self.is(Bad::NamesPaybysNumber));
         let between = match self.bad {
