@@ -1,11 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // One purchase's checkout, as a page uses it. The rules are the core's; here they become promises, listeners and iterators.
 
-import { PaybyCheckoutError, typed } from './error.js';
-import * as glue from './generated/checkout/glue.js';
+import { PaybyCheckoutError } from './error.js';
+import * as core from './generated/checkout/glue.js';
 import { bytes } from './generated/checkout/wasm.js';
 import { sender } from './http.js';
-import { starter } from './module.js';
+import { caller } from './module.js';
 import type { OrderNumber } from './order-number.js';
 import { isVisible, watchPage } from './page.js';
 import { nameOf, shelf } from './shelf.js';
@@ -16,7 +16,7 @@ export { PaybyCheckoutError } from './error.js';
 export type { ErrorCode, ErrorDetails } from './error.js';
 export type { OrderNumber } from './order-number.js';
 
-const core = /* @__PURE__ */ starter(glue, bytes);
+const call = /* @__PURE__ */ caller(core.initSync, bytes);
 
 /** What `using` looks for; where the platform has no such symbol, what compilers put in its place. */
 const DISPOSE: typeof Symbol.dispose = /* @__PURE__ */ (() => Symbol.dispose ?? Symbol.for('Symbol.dispose'))() as never;
@@ -206,20 +206,20 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     const opened = handle;
     if (opened === undefined || leavePage) return;
     tabs = joinTabs(name, {
-      lead: (leads) => core().lead(opened, leads),
-      hear: (order) => core().hear(opened, order),
+      lead: (leads) => core.lead(opened, leads),
+      hear: (order) => core.hear(opened, order),
     });
     leavePage = watchPage({
       shown() {
         tabs?.shown();
-        core().show(opened, isVisible());
+        core.show(opened, isVisible());
       },
-      connected: (online) => core().connect(opened, online),
-      attended: () => core().attend(opened),
+      connected: (online) => core.connect(opened, online),
+      attended: () => core.attend(opened),
       slept: () => tabs?.sleep(),
       woke() {
         tabs?.wake();
-        core().attend(opened);
+        core.attend(opened);
       },
     });
   }
@@ -242,7 +242,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     atOnce: (status: CheckoutStatus) => boolean = settles,
   ): Promise<CheckoutStatus> {
     if (closed) throw closed;
-    handle ??= typed(() => core().open(heard, send, amount));
+    handle ??= call(() => core.open(heard, send, amount));
     const opened = handle;
     const watched = leavePage !== undefined;
     watch();
@@ -250,8 +250,8 @@ export function createCheckout(options: CheckoutOptions): Checkout {
       const waiter = { settles, resolve, reject };
       waiters.add(waiter);
       try {
-        typed(() => {
-          core().restore(opened, kept.load());
+        call(() => {
+          core.restore(opened, kept.load());
           run(opened);
         });
       } catch (error) {
@@ -270,7 +270,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     if (closed) return;
     signal?.removeEventListener('abort', aborted);
     closed = new PaybyCheckoutError('aborted', 'the checkout was disposed of', {}, { cause: reason });
-    if (handle !== undefined) core().close(handle);
+    if (handle !== undefined) core.close(handle);
     stopped(closed);
     statuses.clear();
     alerts.clear();
@@ -291,14 +291,14 @@ export function createCheckout(options: CheckoutOptions): Checkout {
       return result.promise;
     },
     async start(start = {}) {
-      let shown = await command((opened) => core().start(opened, start.scene ?? ''), isStarted);
+      let shown = await command((opened) => core.start(opened, start.scene ?? ''), isStarted);
       // An order from before has failed, and another was begun in its place: that one is meant.
       while (shown.status === 'failed' && status.status === 'unknown') shown = await until(isStarted);
       return shown;
     },
-    resume: () => command((opened) => core().resume(opened), isFound, isShowable),
-    retry: () => command((opened) => core().retry(opened), isFound, isShowable),
-    cancel: () => command((opened) => core().cancel(opened), (next) => next.status === 'idle' || isResult(next)),
+    resume: () => command((opened) => core.resume(opened), isFound, isShowable),
+    retry: () => command((opened) => core.retry(opened), isFound, isShowable),
+    cancel: () => command((opened) => core.cancel(opened), (next) => next.status === 'idle' || isResult(next)),
     subscribe: (listener) => statuses.add(listener),
     onAlert: (listener) => alerts.add(listener),
     dispose: () => dispose(),

@@ -59,14 +59,3 @@ export class PaybyCheckoutError extends Error {
     this.details = details;
   }
 }
-
-/** Runs a call into the core; what it throws, `[code, message, position]`, becomes a `PaybyCheckoutError`. */
-export function typed<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (thrown) {
-    if (!Array.isArray(thrown)) throw thrown;
-    const [code, message, position] = thrown as [ErrorCode, string, number | undefined];
-    throw new PaybyCheckoutError(code, message, position === undefined ? {} : { position });
-  }
-}

@@ -1,23 +1,22 @@
-// Starts a WebAssembly module at its first use, once; a start that failed is tried again at the next use.
+// Calls into a WebAssembly module. It starts at the first call, once; a start that failed is tried again at the next call.
 
-import { PaybyCheckoutError } from './error.js';
-
-/** What wasm-bindgen generates for a module, as far as it is needed to start it. */
-interface Glue {
-  initSync(options: { module: WebAssembly.Module }): unknown;
-}
+import { type ErrorCode, PaybyCheckoutError } from './error.js';
 
 /**
- * Answers the module's functions, started. Throws `wasm_blocked` or `wasm_failed` when it cannot be started.
+ * Answers how to call into the module whose glue has this `initSync`, and which rides inline in `bytes`.
  *
- * `bytes` is the module, as it rides inline.
+ * What the module throws, `[code, message, position]`, becomes a `PaybyCheckoutError`; `wasm_blocked` or `wasm_failed` when it
+ * cannot be started.
  */
-export function starter<G extends Glue>(glue: G, bytes: () => Uint8Array<ArrayBuffer>): () => G {
-  let started = false;
-  return () => {
-    if (!started) {
+export function caller(
+  initSync: (options: { module: WebAssembly.Module }) => unknown,
+  bytes: () => Uint8Array<ArrayBuffer>,
+): <T>(run: () => T) => T {
+  let isStarted = false;
+  return (run) => {
+    if (!isStarted) {
       try {
-        glue.initSync({ module: new WebAssembly.Module(bytes()) });
+        initSync({ module: new WebAssembly.Module(bytes()) });
       } catch (cause) {
         throw /unsafe-eval|content.security.policy|csp/i.test(String(cause))
           ? new PaybyCheckoutError(
@@ -28,8 +27,14 @@ export function starter<G extends Glue>(glue: G, bytes: () => Uint8Array<ArrayBu
             )
           : new PaybyCheckoutError('wasm_failed', 'the WebAssembly module could not be started', {}, { cause });
       }
-      started = true;
+      isStarted = true;
     }
-    return glue;
+    try {
+      return run();
+    } catch (thrown) {
+      if (!Array.isArray(thrown)) throw thrown;
+      const [code, message, position] = thrown as [ErrorCode, string, number | undefined];
+      throw new PaybyCheckoutError(code, message, position === undefined ? {} : { position });
+    }
   };
 }

@@ -1,14 +1,14 @@
 // Order numbers: making them, checking any against PayBy's rule, and reading what people type.
 
-import { PaybyCheckoutError, typed } from './error.js';
-import * as glue from './generated/order-number/glue.js';
+import { PaybyCheckoutError } from './error.js';
+import * as core from './generated/order-number/glue.js';
 import { bytes } from './generated/order-number/wasm.js';
-import { starter } from './module.js';
+import { caller } from './module.js';
 
 export { PaybyCheckoutError } from './error.js';
 export type { ErrorCode, ErrorDetails } from './error.js';
 
-const core = /* @__PURE__ */ starter(glue, bytes);
+const call = /* @__PURE__ */ caller(core.initSync, bytes);
 
 declare const brand: unique symbol;
 
@@ -76,7 +76,7 @@ export function orderNumber(options?: OrderNumberOptions): OrderNumber {
   const now = Date.now();
   if (now !== madeAt || used === block.length) {
     made = now === madeAt ? Math.min(2 * made, AT_ONCE) : 1;
-    block = typed(() => core().make('', '', now, made));
+    block = call(() => core.make('', '', now, made));
     used = 0;
     madeAt = now;
   }
@@ -120,7 +120,7 @@ function maker(options: OrderNumberOptions): (count: number) => string {
   if (!(time >= 0 && time <= Number.MAX_SAFE_INTEGER)) {
     throw new PaybyCheckoutError('clock_out_of_range', `now() gave ${String(time)}, not Unix milliseconds`);
   }
-  return (count) => typed(() => core().make(format, prefix, time, count));
+  return (count) => call(() => core.make(format, prefix, time, count));
 }
 
 /** Whether `value` is a string that PayBy accepts as an order number. */
@@ -135,7 +135,7 @@ export function isOrderNumber(value: unknown): value is OrderNumber {
  * `details.position`), or `invalid_argument` if it is no string.
  */
 export function parseOrderNumber(value: string): OrderNumber {
-  if (!isOrderNumber(value)) typed(() => core().check(text(value)));
+  if (!isOrderNumber(value)) call(() => core.check(text(value)));
   return value as OrderNumber;
 }
 
@@ -145,7 +145,7 @@ export function parseOrderNumber(value: string): OrderNumber {
  * @throws {PaybyCheckoutError} As `parseOrderNumber`.
  */
 export function inspectOrderNumber(value: string): OrderNumberInspection | undefined {
-  const told = typed(() => core().inspect(text(value))) as
+  const told = call(() => core.inspect(text(value))) as
     | [OrderNumberFormat, string | undefined, number | undefined, OrderNumberInspection['check']]
     | undefined;
   if (!told) return undefined;
@@ -169,10 +169,10 @@ export function inspectOrderNumber(value: string): OrderNumberInspection | undef
 export function readOrderNumber(typedIn: string): OrderNumber {
   const given = text(typedIn);
   try {
-    return typed(() => core().readTyped(given)) as OrderNumber;
+    return call(() => core.readTyped(given)) as OrderNumber;
   } catch (error) {
     if (!(error instanceof PaybyCheckoutError) || error.code !== 'order_number_check_failed') throw error;
-    const suggestions = core().suggest(given, Date.now()) as OrderNumber[];
+    const suggestions = call(() => core.suggest(given, Date.now())) as OrderNumber[];
     throw new PaybyCheckoutError(error.code, error.message, { suggestions });
   }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! src/ ── cargo ── .wasm ── wasm-bindgen ── wasm-opt ──╮
-//!                              ╰─ glue ── rolldown ──── pkg-template/src/generated/ ── tsc ── pkg/
+//!                              ╰─ glue ── pkg-template/src/generated/ ── tsc (types), rolldown ── pkg/
 //! ```
 //!
 //! The package has two modules, so that a page downloads what it uses. Each is the core with one feature that says what is
@@ -22,8 +22,12 @@ use crate::{inline, panics, tools};
 /// The modules: each is a folder among what is generated, and the feature `wasm-…` of the core.
 pub(crate) const MODULES: [&str; 2] = ["checkout", "order-number"];
 
-/// What is generated of each module.
-pub(crate) const GENERATED: [&str; 4] = ["glue.d.ts", "glue.js", "wasm.d.ts", "wasm.js"];
+/// The entries: each is a TypeScript source, and in the package a script with its types.
+pub(crate) const ENTRIES: [&str; 3] = ["index", "checkout", "order-number"];
+
+/// What else is made of the sources: what more than one entry needs, and the source maps.
+pub(crate) const BESIDES: [&str; 5] =
+    ["checkout.js.map", "error.d.ts", "order-number.js.map", "shared.js", "shared.js.map"];
 
 /// The compiled module before it rides inline.
 const MODULE_FILE: &str = "module.wasm";
@@ -128,15 +132,11 @@ fn package(compiled: &[PathBuf]) -> Result<()> {
         recreate(&folder)?;
         step(&format!("wasm-bindgen ({module})"), || generate_glue(file, &work))?;
         step(&format!("wasm-opt ({module})"), || optimise(&work.join("glue_bg.wasm"), &folder.join(MODULE_FILE)))?;
-        step(&format!("glue and inline module ({module})"), || {
-            bundle_glue(&work, &folder)?;
-            inline_module(&folder)
-        })?;
+        step(&format!("inline module ({module})"), || inline_module(&work, &folder))?;
     }
-    step("tsc", || {
-        recreate(&pkg())?;
-        run(node_tool("typescript/bin/tsc").arg("--project").arg(template()))
-    })?;
+    recreate(&pkg())?;
+    step("tsc", || run(node_tool("typescript/bin/tsc").arg("--project").arg(template())))?;
+    step("rolldown", bundle)?;
     assemble()
 }
 
@@ -192,21 +192,11 @@ fn optimise(from: &Path, to: &Path) -> Result<()> {
     run(wasm_opt.args(FEATURES).args(OPTIMISATIONS).arg(from).arg("-o").arg(to))
 }
 
-/// Puts the glue among the TypeScript sources, bundled and minified, without its asynchronous initialisation.
-fn bundle_glue(from: &Path, to: &Path) -> Result<()> {
-    let script = root().join("xtask/bundle-glue.mjs");
-    let mut node = std::process::Command::new("node");
-    output(node.current_dir(root()).arg(script).arg(from.join("glue.js")).arg(to.join("glue.js")))?;
-    let types = fs::read_to_string(from.join("glue.d.ts"))?;
-    let (kept, dropped) = types.split_once("export default function").context("the glue's default export")?;
-    ensure!(!dropped.contains("\nexport "), "the glue's default export is no longer the last one");
-    let (kept, _) = kept.rsplit_once("/**").context("the comment on the glue's default export")?;
-    fs::write(to.join("glue.d.ts"), kept)?;
-    Ok(())
-}
-
-/// Writes the module as JavaScript, and asks Node whether it is still the same.
-fn inline_module(folder: &Path) -> Result<()> {
+/// Puts the glue among the TypeScript sources, and the module as JavaScript; asks Node whether that is still the same.
+fn inline_module(glue: &Path, folder: &Path) -> Result<()> {
+    for name in ["glue.js", "glue.d.ts"] {
+        fs::copy(glue.join(name), folder.join(name))?;
+    }
     let module = fs::read(folder.join(MODULE_FILE))?;
     let home = std::env::home_dir().context("the home folder")?;
     for path in [root(), &home] {
@@ -224,6 +214,13 @@ fn inline_module(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The entries, bundled and minified, each with its source map.
+fn bundle() -> Result<()> {
+    let mut node = std::process::Command::new("node");
+    node.current_dir(root()).arg("xtask/bundle.mjs").arg(template().join("src")).arg(pkg()).args(ENTRIES);
+    output(&mut node).map(drop)
+}
+
 /// Adds to what the TypeScript compiler wrote whatever else the package needs.
 fn assemble() -> Result<()> {
     let manifest = fs::read_to_string(template().join("package.json")).context("pkg-template/package.json")?;
@@ -231,16 +228,20 @@ fn assemble() -> Result<()> {
     if manifest_version != env!("CARGO_PKG_VERSION") {
         bail!("pkg-template/package.json has version {manifest_version}, Cargo.toml {}", env!("CARGO_PKG_VERSION"));
     }
-    let mut copies = vec![
-        (template(), pkg(), &["package.json", "README.md"][..]),
-        (root().to_path_buf(), pkg(), &["LICENSE-APACHE", "LICENSE-MIT"]),
-    ];
-    copies
-        .extend(MODULES.map(|module| (generated().join(module), pkg().join("generated").join(module), &GENERATED[..])));
-    for (from, to, names) in copies {
-        fs::create_dir_all(&to)?;
+    for (from, names) in
+        [(template(), ["package.json", "README.md"]), (root().into(), ["LICENSE-APACHE", "LICENSE-MIT"])]
+    {
         for name in names {
-            fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy {name} into the package"))?;
+            fs::copy(from.join(name), pkg().join(name))
+                .with_context(|| format!("cannot copy {name} into the package"))?;
+        }
+    }
+    // Types that none of the entries' types name.
+    for file in files_under(&pkg())?.iter().filter(|file| file.to_string_lossy().ends_with(".d.ts")) {
+        let name = file.strip_prefix(pkg())?.to_string_lossy();
+        let stem = name.trim_end_matches(".d.ts");
+        if !ENTRIES.contains(&stem) && !BESIDES.contains(&&*name) {
+            fs::remove_file(file)?;
         }
     }
     Ok(())

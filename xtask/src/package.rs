@@ -81,17 +81,8 @@ impl Project {
     fn check_files(&self) -> Result<()> {
         let fixed = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json"];
         let mut expected: BTreeSet<String> = fixed.iter().map(ToString::to_string).collect();
-        for module in build::MODULES {
-            expected.extend(build::GENERATED.iter().map(|name| format!("generated/{module}/{name}")));
-        }
-        let source = build::template().join("src");
-        for file in files_under(&source)? {
-            if let (Some("ts"), Some(stem)) = (file.extension().and_then(|it| it.to_str()), file.file_stem()) {
-                let is_generated = file.starts_with(source.join("generated"));
-                let stem = stem.to_string_lossy();
-                expected.extend(["js", "d.ts"].iter().filter(|_| !is_generated).map(|kind| format!("{stem}.{kind}")));
-            }
-        }
+        let made = build::ENTRIES.iter().flat_map(|entry| ["js", "d.ts"].map(|kind| format!("{entry}.{kind}")));
+        expected.extend(made.chain(build::BESIDES.map(str::to_owned)));
         let missing: Vec<_> = expected.difference(&self.files).collect();
         let unexpected: Vec<_> = self.files.difference(&expected).collect();
         ensure!(missing.is_empty() && unexpected.is_empty(), "missing: {missing:?}, unexpected: {unexpected:?}");

@@ -1,15 +1,18 @@
-//! Takes the making of messages that nobody can see out of a WebAssembly module.
+//! Takes out of a WebAssembly module what nobody can see or call.
 //!
 //! A panic ends in a trap there; its message goes nowhere. What puts the message together, the standard library's formatting
 //! with all that it needs, is a seventh of a small module. So each function that never returns becomes a bare trap, and so does
 //! each formatting function, provided that nothing but those calls it: that is checked, and the build fails if our own code
-//! has begun to format.
+//! has begun to format. With them goes what they would have said: the names of source files, and where in them.
+//!
+//! wasm-bindgen leaves in the function table what it described closures and futures with. A closure is invoked from JavaScript
+//! by an export, a future is polled by an executor that is exported; what is not among the exports is never called.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 use walrus::ir::{self, Visitor, dfs_in_order};
-use walrus::{FunctionId, FunctionKind, Module};
+use walrus::{ExportItem, FunctionId, FunctionKind, Module};
 
 /// The standard library's functions that never return, as far as the modules have them.
 const PANICS: &[&str] = &[
@@ -44,14 +47,13 @@ pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
     let messages = named(&makes_messages);
     let gone: BTreeSet<FunctionId> = panics.union(&messages).copied().collect();
 
-    for (id, function) in module.funcs.iter_local().filter(|(id, _)| !gone.contains(id)) {
-        let mut calls = Calls::default();
-        dfs_in_order(&mut calls, function, function.entry_block());
-        if let Some(called) = calls.0.intersection(&messages).next() {
+    for (caller, called) in calls(module, &gone) {
+        if let Some(message) = called.intersection(&messages).next() {
             let name = |id: FunctionId| module.funcs.get(id).name.clone().unwrap_or_default();
-            bail!("{} formats ({}): put its text together without `format!` and `{{}}`", name(id), name(*called));
+            bail!("{} formats ({}): put its text together without `format!` and `{{}}`", name(caller), name(*message));
         }
     }
+    let gone = gone.union(&uncalled(module, named(&is_for_javascript))).copied().collect::<BTreeSet<_>>();
     for id in gone {
         if let FunctionKind::Local(function) = &mut module.funcs.get_mut(id).kind {
             let body = function.entry_block();
@@ -59,7 +61,80 @@ pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
             function.builder_mut().func_body().unreachable();
         }
     }
+    forget_places(module);
     Ok(())
+}
+
+/// Blanks the places that panics would have named, `{file, its length, line, column}`, and the files' names.
+fn forget_places(module: &mut Module) {
+    let all: Vec<_> = module.data.iter().map(walrus::Data::id).collect();
+    for id in all {
+        let data = module.data.get_mut(id);
+        if let Some(base) = address(data) {
+            blank_places(&mut data.value, base);
+        }
+    }
+}
+
+/// The same for the bytes at this address.
+fn blank_places(bytes: &mut [u8], base: usize) {
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 4)?;
+        usize::try_from(u32::from_le_bytes(word.try_into().ok()?)).ok()
+    };
+    let file = |at: usize| {
+        let start = word(at)?.checked_sub(base)?;
+        let end = start.checked_add(word(at + 4)?)?;
+        (bytes.get(start..=end)?.ends_with(b".rs\0")).then_some(start..end)
+    };
+    let places = (0..bytes.len()).step_by(4).filter_map(|at| Some([at..at + 16, file(at)?]));
+    for range in places.flatten().collect::<Vec<_>>() {
+        bytes[range].fill(0);
+    }
+}
+
+/// Where the data is put.
+fn address(data: &walrus::Data) -> Option<usize> {
+    match &data.kind {
+        walrus::DataKind::Active { offset: walrus::ConstExpr::Value(ir::Value::I32(at)), .. } => {
+            usize::try_from(*at).ok()
+        }
+        _ => None,
+    }
+}
+
+/// What wasm-bindgen has for calls from JavaScript.
+fn is_for_javascript(name: &str) -> bool {
+    name.contains("wasm_bindgen::convert::closures::_::invoke") || name.contains("js_sys::futures::")
+}
+
+/// Those of the functions that are neither exported nor called by name, but by each other.
+fn uncalled(module: &Module, mut functions: BTreeSet<FunctionId>) -> BTreeSet<FunctionId> {
+    for export in module.exports.iter() {
+        if let ExportItem::Function(id) = export.item {
+            functions.remove(&id);
+        }
+    }
+    loop {
+        let called: BTreeSet<_> = calls(module, &functions).flat_map(|(_, called)| called).collect();
+        let left: BTreeSet<_> = functions.difference(&called).copied().collect();
+        if left.len() == functions.len() {
+            return left;
+        }
+        functions = left;
+    }
+}
+
+/// Each function but these, with those that it calls by name.
+fn calls<'a>(
+    module: &'a Module,
+    but: &'a BTreeSet<FunctionId>,
+) -> impl Iterator<Item = (FunctionId, BTreeSet<FunctionId>)> + 'a {
+    module.funcs.iter_local().filter(|(id, _)| !but.contains(id)).map(|(id, function)| {
+        let mut calls = Calls::default();
+        dfs_in_order(&mut calls, function, function.entry_block());
+        (id, calls.0)
+    })
 }
 
 /// Formatting, and what the standard library does with a panic's message.
@@ -92,6 +167,18 @@ fn without_hashes(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_blanked_and_nothing_else() {
+        let name = b"paysrc/a.rs\0DYN";
+        let mut bytes = [0x103_u32, 8, 7, 9, 0x103, 3, 5, 6].map(u32::to_le_bytes).concat();
+        bytes.splice(0..0, name.iter().copied().chain([0; 1]));
+        let mut blank = bytes.clone();
+        blank_places(&mut blank, 0x100);
+        bytes[3..11].fill(0);
+        bytes[16..32].fill(0);
+        assert_eq!(blank, bytes);
+    }
 
     #[test]
     fn hashes_of_crates_are_left_out() {
