@@ -52,7 +52,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs what the other commands need: the wasm target, the npm tools, a browser.
+    /// Installs what the other commands need: the wasm target, the npm tools, PostgreSQL, a browser.
     Setup,
     /// Builds the npm package into pkg/ and prints what a page downloads.
     Build,

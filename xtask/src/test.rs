@@ -69,6 +69,7 @@ pub(crate) fn test(only: Option<Step>) -> Result<()> {
 /// The parts are built as one, which turns the core's feature `gateway` on. This program is left out of that: with other
 /// features for what it shares with them it would be built anew while it runs.
 fn rust() -> Result<usize> {
+    tools::install_postgresql()?;
     // Some tests start the programs.
     step("cargo build", || cargo_build(PARTS, &[]).map(drop))?;
     let parts = step("cargo test", || count_passed(cargo().arg("test").args(PARTS)))?;

@@ -23,6 +23,7 @@ const DEBIAN_PACKAGES: &[&str] = &["chromium", "chromium-driver"];
 pub(crate) fn install_all() -> Result<()> {
     install_wasm_target()?;
     install_npm_tools()?;
+    install_postgresql()?;
     let browser = Browser::find_or_install()?;
     println!("browser: {}\ndriver:  {}", browser.chromium.display(), browser.driver.display());
     Ok(())
@@ -70,6 +71,20 @@ fn npm_tools_are_fresh() -> Result<bool> {
     ))
 }
 
+/// Installs PostgreSQL's programs, which the proxy's tests start themselves, if they are missing.
+pub(crate) fn install_postgresql() -> Result<()> {
+    // Debian's are not on PATH.
+    let is_debians = |version: fs::DirEntry| version.path().join("bin/initdb").is_file();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if which("initdb").is_some() || debian.into_iter().any(is_debians) {
+        return Ok(());
+    }
+    if !can_apt_get() {
+        bail!("no PostgreSQL: run `sudo apt-get install postgresql`, or put `initdb` and `postgres` on PATH");
+    }
+    apt_get_install(&["postgresql"])
+}
+
 /// A Chromium and the driver of the same version.
 pub(crate) struct Browser {
     /// The browser's program.
@@ -91,15 +106,7 @@ impl Browser {
                 DEBIAN_PACKAGES.join(" ")
             );
         }
-        step("apt-get install chromium", || {
-            let apt_get = || {
-                let mut command = Command::new("apt-get");
-                command.env("DEBIAN_FRONTEND", "noninteractive");
-                command
-            };
-            run(apt_get().args(["update", "-qq"]))?;
-            run(apt_get().args(["install", "-qq", "-y", "--no-install-recommends"]).args(DEBIAN_PACKAGES))
-        })?;
+        apt_get_install(DEBIAN_PACKAGES)?;
         Self::find().context("Chromium was installed, and is still not on PATH")
     }
 
@@ -115,6 +122,19 @@ impl Browser {
 fn can_apt_get() -> bool {
     let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     is_root && which("apt-get").is_some()
+}
+
+/// Installs Debian's packages.
+fn apt_get_install(packages: &[&str]) -> Result<()> {
+    step(&format!("apt-get install {}", packages.join(" ")), || {
+        let apt_get = || {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        };
+        run(apt_get().args(["update", "-qq"]))?;
+        run(apt_get().args(["install", "-qq", "-y", "--no-install-recommends"]).args(packages))
+    })
 }
 
 /// The path of a program on PATH.

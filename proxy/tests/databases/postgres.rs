@@ -1,0 +1,91 @@
+//! A PostgreSQL of this test run: in a temporary directory, on a socket in it, gone with this process. Each test has a
+//! database of its own in it.
+//!
+//! Its programs are Debian's, or those on PATH. Where there are none, the tests fail and say what to install: a store that
+//! was not tried is not proven.
+
+use std::env;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// Runs the server until standard input ends, which it does with the process that holds its other end, however that dies.
+/// Nothing here outlives the machine, so nothing needs to reach its disk.
+const UNTIL_STDIN_ENDS: &str = r#"
+    "$1"/initdb -D "$2"/data -U test -A trust -E UTF8 --no-sync --no-instructions >"$2"/initdb.log 2>&1 || exec cat "$2"/initdb.log
+    "$1"/postgres -D "$2"/data -k "$2" -c listen_addresses= -c fsync=off -c max_connections=300 2>&1 &
+    read -r _
+    kill -QUIT $!
+    wait $!
+    rm -rf "$2"
+"#;
+
+/// An empty database: its URL.
+pub(crate) async fn database() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = PgConnection::connect(&url("postgres")).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    connection.close().await.unwrap();
+    url(&name)
+}
+
+fn url(database: &str) -> String {
+    format!("postgres://test@localhost/{database}?host={}", socket_folder().display())
+}
+
+fn socket_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(start)
+}
+
+/// Starts the server, and answers where its socket is once it can be used.
+fn start() -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("payby-postgres-").tempdir().unwrap().keep();
+    let shell = ["sh", "-c", UNTIL_STDIN_ENDS, "sh"];
+    let mut command = if is_root() {
+        // PostgreSQL refuses to run as root.
+        assert!(Command::new("chown").arg("nobody").arg(&folder).status().unwrap().success());
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).args(shell);
+        command
+    } else {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]);
+        command
+    };
+    command.arg(programs()).arg(&folder).current_dir(&folder);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    let is_ready = lines.by_ref().any(|line| {
+        said.push(line);
+        said.last().is_some_and(|line| line.contains("ready to accept connections"))
+    });
+    assert!(is_ready, "PostgreSQL has not started:\n{}", said.join("\n"));
+    // It must be able to go on talking, and its standard input ends with this process.
+    std::thread::spawn(move || lines.for_each(drop));
+    std::mem::forget(child);
+    folder
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    id.stdout.trim_ascii() == b"0"
+}
+
+/// The folder of PostgreSQL's programs, the newest if there are several.
+fn programs() -> PathBuf {
+    let has_both = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("postgres").is_file();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = versions.map(|version| version.path().join("bin")).filter(has_both);
+    let newest = debian.max_by_key(|bin| bin.parent()?.file_name()?.to_str()?.parse::<u32>().ok());
+    let path = env::var_os("PATH").unwrap_or_default();
+    newest.or_else(|| env::split_paths(&path).find(has_both)).expect(
+        "these tests need PostgreSQL: run `cargo xtask setup`, or `apt-get install postgresql`, or put its programs on PATH",
+    )
+}

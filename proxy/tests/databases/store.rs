@@ -1,0 +1,406 @@
+//! What a store has to keep, whichever it is: each rule is tried on SQLite and on PostgreSQL.
+
+use std::sync::Arc;
+
+use payby_checkout::gateway::wire::{AcquireOrder, Notification};
+use payby_checkout::hop::{Policy, Step};
+use payby_checkout::money::{Currency, Money};
+use payby_checkout::order::{GatewayStatus, OrderState, Status};
+use payby_checkout::order_number::OrderNumber;
+use payby_checkout::protocol::Scene;
+use payby_checkout::time::{Millis, UnixMillis};
+use payby_proxy::store::{Begun, Lease, NewOrder, NewPurchase, Opened, Order, PurchaseRow, Store, Taken};
+use sqlx::{AnyConnection, Connection as _};
+use tempfile::TempDir;
+
+use crate::postgres;
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+/// A database that is there for one test.
+struct Database {
+    url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("sqlite://{}/proxy.db", folder.path().display()), _folder: Some(folder) }
+    }
+
+    async fn postgres() -> Self {
+        Self { url: postgres::database().await, _folder: None }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.url).await.unwrap()
+    }
+
+    async fn connect(&self) -> AnyConnection {
+        AnyConnection::connect(&self.url).await.unwrap()
+    }
+}
+
+/// Makes of each rule a test on either store.
+macro_rules! on_both {
+    ($($rule:ident)*) => {
+        mod sqlite {
+            use super::Database;
+            $(#[tokio::test] async fn $rule() { super::$rule(Database::sqlite()).await; })*
+        }
+        mod postgresql {
+            use super::Database;
+            $(#[tokio::test] async fn $rule() { super::$rule(Database::postgres().await).await; })*
+        }
+    };
+}
+
+on_both! {
+    what_is_stored_is_there_after_opening_again
+    the_version_grows_with_what_a_page_can_see_and_with_nothing_else
+    the_database_itself_refuses_a_second_live_order
+    one_number_belongs_to_one_purchase
+    what_is_sent_is_what_was_written_down_first
+    many_who_begin_at_once_get_one_order
+    a_token_is_good_until_it_expires
+    a_notification_acts_once_and_only_on_its_own_order_and_amount
+    an_order_is_in_one_hand_at_a_time
+    whoever_has_lost_an_order_writes_nothing_more
+    an_order_that_was_handed_back_is_free_and_due_when_it_was_said
+    what_is_due_is_shared_out_the_longest_overdue_first
+    a_decided_order_is_never_due
+    changes_at_once_are_all_kept
+    the_same_notification_at_once_acts_once
+    the_same_reference_at_once_is_one_purchase
+    one_number_at_once_belongs_to_one_purchase
+    trouble_outlives_whoever_had_it
+    versions_are_told_for_those_that_there_are
+}
+
+fn number(text: &str) -> OrderNumber {
+    text.parse().unwrap()
+}
+
+fn new_purchase(reference: &str) -> NewPurchase {
+    NewPurchase {
+        id: format!("id-{reference}"),
+        reference: reference.to_owned(),
+        amount: Money { amount: "12.50".parse().unwrap(), currency: Currency::Aed },
+        subject: "Tea".to_owned(),
+        scene: Scene::Dynqr,
+        redirect_url: None,
+        pay_within: None,
+    }
+}
+
+async fn purchase(store: &Store, reference: &str) -> PurchaseRow {
+    let new = new_purchase(reference);
+    store.open_purchase(&new, reference.as_bytes(), NOW.plus(Millis(10)), NOW).await.unwrap();
+    store.purchase(&new.id).await.unwrap().unwrap()
+}
+
+fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
+    let notify_url = "https://pay.example/payby/notifications".to_owned();
+    NewOrder::of_purchase(purchase, number(text), Scene::Dynqr, Millis(60_000), notify_url, NOW).unwrap()
+}
+
+fn told(id: &str, order: &str, amount: &str, status: GatewayStatus) -> Notification {
+    let body = format!(
+        r#"{{"merchantOrderNo":"{order}","orderNo":"1","status":"CREATED","totalAmount":{{"amount":{amount},"currency":"AED"}}}}"#
+    );
+    let order: AcquireOrder = serde_json::from_str(&body).unwrap();
+    let acquire_order = AcquireOrder { status, ..order };
+    Notification { notify_id: id.to_owned(), notify_timestamp: NOW, acquire_order }
+}
+
+async fn what_is_stored_is_there_after_opening_again(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    let Begun::Ours(begun) = store.begin_order(&order_of(&row, "N-1")).await.unwrap() else { panic!() };
+    let paid = OrderState::reported(GatewayStatus::PaidSuccess, false, None);
+    let changed = store
+        .change(&begun.number, |order| {
+            order.at_gateway.learn(&paid, Some("https://pay.example/1".to_owned()));
+            (order.at_gateway.create_unknown_at, order.at_gateway.cancel_wanted, order.at_gateway.cancel_unknown) =
+                (Some(NOW.moment()), true, true);
+            (order.at_gateway.queried_at, order.at_gateway.cancel_sent_at) = (Some(Millis(7)), Some(Millis(8)));
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(changed.before, *begun);
+    store.close().await;
+    let store = database.open().await;
+    assert_eq!(store.order(&begun.number).await.unwrap(), Some(changed.after));
+    assert_eq!(store.purchase(&row.id).await.unwrap(), Some(row));
+}
+
+async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    let created = OrderState::reported(GatewayStatus::Created, false, None);
+    let version = async |change: fn(&mut Order, &OrderState)| {
+        store.change(&number("N-1"), |order| change(order, &created)).await.unwrap().unwrap().after.version
+    };
+    assert_eq!(version(|order, _| order.at_gateway.queried_at = Some(NOW.moment())).await, 1);
+    assert_eq!(version(|order, state| order.at_gateway.learn(state, None)).await, 2);
+    assert_eq!(version(|order, state| order.at_gateway.learn(state, None)).await, 2);
+    assert_eq!(
+        version(|order, state| order.at_gateway.learn(state, Some("https://pay.example/1".to_owned()))).await,
+        3
+    );
+    assert_eq!(version(|order, state| order.at_gateway.learn(state, None)).await, 3);
+}
+
+async fn the_database_itself_refuses_a_second_live_order(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    let copy = "INSERT INTO orders (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at,
+                    created_at, state, status, version, due_at, awaited_until)
+                SELECT 'N-2', purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
+                    status, version, due_at, awaited_until FROM orders";
+    let error = sqlx::query(copy).execute(&mut database.connect().await).await.unwrap_err();
+    assert!(error.as_database_error().unwrap().is_unique_violation());
+}
+
+async fn one_number_belongs_to_one_purchase(database: Database) {
+    let store = database.open().await;
+    let (mine, yours) = (purchase(&store, "mine").await, purchase(&store, "yours").await);
+    store.begin_order(&order_of(&yours, "N-1")).await.unwrap();
+    assert!(matches!(store.begin_order(&order_of(&mine, "N-1")).await.unwrap(), Begun::Foreign));
+}
+
+async fn what_is_sent_is_what_was_written_down_first(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    let first = order_of(&row, "N-1");
+    store.begin_order(&first).await.unwrap();
+    let later = NewOrder { biz_content: "{}".to_owned(), expires_at: UnixMillis(1), ..first.clone() };
+    let Begun::Ours(order) = store.begin_order(&later).await.unwrap() else { panic!() };
+    assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at.moment()));
+}
+
+async fn many_who_begin_at_once_get_one_order(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    let begin = |text: String| {
+        let (store, new) = (store.clone(), order_of(&row, &text));
+        tokio::spawn(async move { matches!(store.begin_order(&new).await.unwrap(), Begun::Ours(_)) })
+    };
+    let tasks: Vec<_> = (0..20).map(|index| begin(format!("N-{index}"))).collect();
+    let mut ours = 0;
+    for task in tasks {
+        ours += usize::from(task.await.unwrap());
+    }
+    assert_eq!((ours, store.orders_of(&row.id).await.unwrap().len()), (1, 1));
+}
+
+async fn a_token_is_good_until_it_expires(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(9))).await.unwrap(), Some(row));
+    assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(10))).await.unwrap(), None);
+    assert_eq!(store.purchase_of_token(b"s", NOW).await.unwrap(), None);
+}
+
+async fn a_notification_acts_once_and_only_on_its_own_order_and_amount(database: Database) {
+    let store = database.open().await;
+    let row = purchase(&store, "r").await;
+    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    let status = async || store.order(&number("N-1")).await.unwrap().unwrap().status();
+
+    let other_amount = told("1", "N-1", "12.51", GatewayStatus::PaidSuccess);
+    let Taken::Alert(why) = store.take_notification(&other_amount, b"{}", NOW).await.unwrap() else { panic!() };
+    assert_eq!(why, "it names AED 12.51, the order is over AED 12.50");
+    let other_order = told("2", "N-2", "12.50", GatewayStatus::PaidSuccess);
+    let Taken::Alert(why) = store.take_notification(&other_order, b"{}", NOW).await.unwrap() else { panic!() };
+    assert_eq!(why, "it names an order that is not in this database");
+    assert_eq!(status().await, Status::Unknown);
+
+    let genuine = told("3", "N-1", "12.50", GatewayStatus::PaidSuccess);
+    assert!(matches!(store.take_notification(&genuine, b"{}", NOW).await.unwrap(), Taken::Merged(_)));
+    assert!(matches!(store.take_notification(&genuine, b"{}", NOW).await.unwrap(), Taken::Repeated));
+    assert_eq!(status().await, Status::Paid);
+}
+
+/// An order that is due at once.
+async fn due(store: &Store, text: &str) -> OrderNumber {
+    let row = purchase(store, text).await;
+    store.begin_order(&order_of(&row, text)).await.unwrap();
+    store.change(&number(text), |order| order.care.due_at = NOW.moment()).await.unwrap();
+    number(text)
+}
+
+fn at(ms: u64) -> Millis {
+    NOW.moment().plus(Millis(ms))
+}
+
+async fn an_order_is_in_one_hand_at_a_time(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    let claim = |_| {
+        let (store, order) = (store.clone(), order.clone());
+        tokio::spawn(async move { store.claim(&order, at(0), at(100)).await.unwrap().is_some() })
+    };
+    let tasks: Vec<_> = (0..20).map(claim).collect();
+    let mut holders = 0;
+    for task in tasks {
+        holders += usize::from(task.await.unwrap());
+    }
+    assert_eq!(holders, 1);
+    assert_eq!(store.claim(&order, at(99), at(200)).await.unwrap(), None);
+    assert_eq!(store.claim_due(at(99), at(200), 10).await.unwrap(), []);
+    assert!(store.claim(&order, at(100), at(200)).await.unwrap().is_some());
+}
+
+async fn whoever_has_lost_an_order_writes_nothing_more(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    let asleep = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
+    // Nobody else has come: it is still theirs, and lasts longer for it.
+    let begin = |order: &mut Order| _ = order.at_gateway.begin(Step::Query, at(150));
+    assert!(store.change_held(&asleep, at(250), begin).await.unwrap().is_some());
+    assert_eq!(store.claim(&order, at(249), at(400)).await.unwrap(), None);
+    let awake = store.claim(&order, at(250), at(400)).await.unwrap().unwrap();
+    let begin = |order: &mut Order| _ = order.at_gateway.begin(Step::Place, at(260));
+    assert!(store.change_held(&asleep, at(500), begin).await.unwrap().is_none());
+    let now = store.order(&order).await.unwrap().unwrap().at_gateway;
+    assert_eq!((now.queried_at, now.create_unknown_at), (Some(at(150)), None));
+    assert!(store.change_held(&awake, at(500), begin).await.unwrap().is_some());
+}
+
+async fn an_order_that_was_handed_back_is_free_and_due_when_it_was_said(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    let lease = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
+    store.change_held(&lease, Millis(0), |order| order.care.due_at = at(50)).await.unwrap();
+    assert_eq!(store.next_due(at(0)).await.unwrap(), Some(at(50)));
+    assert_eq!(store.claim_due(at(49), at(200), 10).await.unwrap(), []);
+    let again = store.claim_due(at(50), at(200), 10).await.unwrap();
+    assert_eq!(again.iter().map(Lease::number).collect::<Vec<_>>(), [&order]);
+}
+
+async fn what_is_due_is_shared_out_the_longest_overdue_first(database: Database) {
+    let store = database.open().await;
+    for index in 0..10_u64 {
+        let order = due(&store, &format!("N-{index}")).await;
+        store.change(&order, |order| order.care.due_at = at(10 - index)).await.unwrap();
+    }
+    let numbers = |leases: &[Lease]| {
+        let mut numbers: Vec<_> = leases.iter().map(|lease| lease.number().to_string()).collect();
+        numbers.sort();
+        numbers
+    };
+    assert_eq!(numbers(&store.claim_due(at(10), at(100), 3).await.unwrap()), ["N-7", "N-8", "N-9"]);
+    let mut shares = Vec::new();
+    for share in [(); 4].map(|()| {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim_due(at(10), at(100), 2).await.unwrap() })
+    }) {
+        shares.extend(share.await.unwrap());
+    }
+    assert_eq!(numbers(&shares), ["N-0", "N-1", "N-2", "N-3", "N-4", "N-5", "N-6"]);
+}
+
+async fn a_decided_order_is_never_due(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    assert_eq!(store.live_orders().await.unwrap(), 1);
+    let failed = OrderState::reported(GatewayStatus::Failure, false, None);
+    store.change(&order, |order| order.at_gateway.learn(&failed, None)).await.unwrap();
+    assert_eq!(store.claim(&order, at(0), at(1)).await.unwrap(), None);
+    assert_eq!(store.claim_due(at(0), at(1), 10).await.unwrap(), []);
+    assert_eq!((store.next_due(Millis(0)).await.unwrap(), store.live_orders().await.unwrap()), (None, 0));
+}
+
+async fn changes_at_once_are_all_kept(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    let change = |_| {
+        let (store, order) = (store.clone(), order.clone());
+        let add = |order: &mut Order| order.care.due_at = order.care.due_at.plus(Millis(1));
+        tokio::spawn(async move { store.change(&order, add).await.unwrap() })
+    };
+    for task in (0..40).map(change).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(store.order(&order).await.unwrap().unwrap().care.due_at, at(40));
+}
+
+async fn the_same_notification_at_once_acts_once(database: Database) {
+    let store = database.open().await;
+    due(&store, "N-1").await;
+    let paid = Arc::new(told("1", "N-1", "12.50", GatewayStatus::PaidSuccess));
+    let tell = |_| {
+        let (store, paid) = (store.clone(), Arc::clone(&paid));
+        tokio::spawn(
+            async move { matches!(store.take_notification(&paid, b"{}", NOW).await.unwrap(), Taken::Merged(_)) },
+        )
+    };
+    let mut acted = 0;
+    for task in (0..20).map(tell).collect::<Vec<_>>() {
+        acted += usize::from(task.await.unwrap());
+    }
+    assert_eq!(acted, 1);
+}
+
+async fn the_same_reference_at_once_is_one_purchase(database: Database) {
+    let store = database.open().await;
+    let open = |index: u8| {
+        let (store, new) = (store.clone(), NewPurchase { id: format!("id-{index}"), ..new_purchase("r") });
+        tokio::spawn(async move { store.open_purchase(&new, &[index], NOW.plus(Millis(10)), NOW).await.unwrap() })
+    };
+    let mut ids = Vec::new();
+    for task in (0..20).map(open).collect::<Vec<_>>() {
+        let (Opened::New(id) | Opened::Same(id)) = task.await.unwrap() else { panic!() };
+        ids.push(id);
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    let dearer = Money { amount: "12.51".parse().unwrap(), currency: Currency::Aed };
+    let other = NewPurchase { amount: dearer, ..new_purchase("r") };
+    assert_eq!(store.open_purchase(&other, b"x", NOW, NOW).await.unwrap(), Opened::Differs);
+}
+
+async fn one_number_at_once_belongs_to_one_purchase(database: Database) {
+    let store = database.open().await;
+    let mut tasks = Vec::new();
+    for index in 0..10 {
+        let new = order_of(&purchase(&store, &format!("r-{index}")).await, "N-1");
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move { store.begin_order(&new).await.unwrap() }));
+    }
+    let mut begun = Vec::new();
+    for task in tasks {
+        begun.push(task.await.unwrap());
+    }
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Ours(_))).count(), 1);
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Foreign)).count(), 9);
+}
+
+async fn trouble_outlives_whoever_had_it(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    for at in [at(0), at(1)] {
+        store.change(&order, |order| _ = order.care.trouble.note(&Policy::TO_GATEWAY, at)).await.unwrap();
+    }
+    let store = database.open().await;
+    let mut trouble = store.order(&order).await.unwrap().unwrap().care.trouble;
+    assert!(trouble.note(&Policy::TO_GATEWAY, at(2)), "the third failure in a row alerts");
+    store.change(&order, |order| order.care.trouble.ends()).await.unwrap();
+    assert_eq!(store.order(&order).await.unwrap().unwrap().care.trouble.failures(), 0);
+}
+
+async fn versions_are_told_for_those_that_there_are(database: Database) {
+    let store = database.open().await;
+    let (one, two) = (due(&store, "N-1").await, due(&store, "N-2").await);
+    let created = OrderState::reported(GatewayStatus::Created, false, None);
+    store.change(&two, |order| order.at_gateway.learn(&created, None)).await.unwrap();
+    let mut versions = store.versions(&[two.clone(), number("N-3"), one.clone()]).await.unwrap();
+    versions.sort();
+    assert_eq!(versions, [(one, 1), (two, 2)]);
+    assert_eq!(store.versions(&[]).await.unwrap(), []);
+}
