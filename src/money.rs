@@ -19,6 +19,9 @@ use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
 /// assert_eq!(amount.to_string(), "12.50");
 /// # Ok::<(), payby_checkout::money::AmountError>(())
 /// ```
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, example = "12.50", max_length = 15))]
+#[cfg_attr(feature = "openapi", schema(pattern = r"^(?!0+(\.0+)?$)[0-9]{1,12}(\.[0-9]{1,2})?$"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(u64);
 
@@ -131,6 +134,7 @@ impl fmt::Display for AmountError {
 impl core::error::Error for AmountError {}
 
 /// The currencies that PayBy takes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, DeriveDeserialize)]
 pub enum Currency {
     /// The dirham of the United Arab Emirates.
@@ -149,6 +153,7 @@ impl Currency {
 }
 
 /// An amount and its currency.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, DeriveDeserialize)]
 pub struct Money {
     /// How much.

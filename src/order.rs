@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// PayBy's word for where an acquire order stands.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GatewayStatus {
@@ -22,6 +23,7 @@ pub enum GatewayStatus {
 /// Why an order was not paid.
 ///
 /// The order of the variants is the order of their weight when reports give different reasons.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureReason {
@@ -36,6 +38,7 @@ pub enum FailureReason {
 }
 
 /// Why an order was not paid, with the gateway's own code and words.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Failure {
     /// The reason, as a page needs it.
@@ -49,6 +52,7 @@ pub struct Failure {
 }
 
 /// What a page needs to know of an order.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

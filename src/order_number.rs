@@ -69,6 +69,9 @@ pub const MAX_LENGTH: usize = 64;
 /// assert_eq!(error.position(), Some(5));
 /// # Ok::<(), payby_checkout::order_number::OrderNumberError>(())
 /// ```
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, example = "1KANPYXG085GR38E1W8124GKK"))]
+#[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$"))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderNumber(Box<str>);
 

@@ -11,6 +11,7 @@ use crate::order_number::OrderNumber;
 use crate::time::Millis;
 
 /// How the customer pays.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Scene {
@@ -38,30 +39,47 @@ impl Scene {
 }
 
 /// `POST /v1/purchases`: the shop's server opens a purchase. The browser never names a price.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OpenPurchase {
     /// The shop's own name for the purchase, 1 to 64 characters. Opening it again with the same parameters answers the
     /// same purchase with another token; with different ones, [`ProblemCode::PurchaseDiffers`].
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 64,
+            example = "basket-4711",
+            pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$"
+        )
+    )]
     pub reference: String,
     /// How much to pay.
     pub amount: Amount,
     /// In which currency.
     pub currency: Currency,
     /// What is bought, as the payer reads it, 1 to 128 characters.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 128, example = "Tea", pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$")
+    )]
     pub subject: String,
     /// How the customer pays unless the page says otherwise. Default: [`Scene::Dynqr`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<Scene>,
     /// Where PayBy's page sends the customer back to; needed for [`Scene::Paypage`]. At most 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 512, format = "uri", example = "https://shop.example/paid"))]
     pub redirect_url: Option<String>,
     /// How long an order of this purchase can be paid, 60 s to 48 h. Default: the proxy's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 60_000, maximum = 172_800_000, value_type = Option<u64>))]
     pub pay_within_ms: Option<Millis>,
 }
 
 /// The answer to [`OpenPurchase`]: the only place where a checkout token ever appears.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenedPurchase {
@@ -74,6 +92,7 @@ pub struct OpenedPurchase {
 }
 
 /// `GET /v1/purchases/{id}` (shop server: with all orders) and `GET /v1/purchase` (browser: with the live one).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Purchase {
@@ -92,6 +111,7 @@ pub struct Purchase {
 }
 
 /// `PUT /v1/orders/{orderNumber}`: the browser creates the order, or has it sent again. The body may be empty.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateOrder {
@@ -101,6 +121,7 @@ pub struct CreateOrder {
 }
 
 /// Where an order stands: the answer to every call on it. Its `version` is also its `ETag`, in quotes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
@@ -109,6 +130,7 @@ pub struct Snapshot {
     /// What a page needs to know.
     pub status: Status,
     /// PayBy's own word; `null` while PayBy has said nothing.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub gateway_status: Option<GatewayStatus>,
     /// Why it was not paid, with `status: failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +193,7 @@ impl Snapshot {
 }
 
 /// An error, as RFC 9457 has it, with a stable `code` and, where an order explains it, that order.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `about:blank`: the HTTP status and the code say it all.
@@ -189,6 +212,7 @@ pub struct Problem {
 }
 
 /// The stable names of what can go wrong.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {

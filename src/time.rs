@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds: a span of time, or a moment counted from a fixed start that the caller chose (a monotonic clock).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);

@@ -12,6 +12,7 @@
 //! | what is written down, and when | [`store`], [`worker`] |
 //! | who may ask | [`auth`] |
 //! | how much may be asked | [`limits`] |
+//! | the API's description | [`openapi`] |
 //! | what a person has to look at | [`alerts`] |
 //! | what is counted | [`metrics`] |
 //! | the settings | [`config`] |
@@ -26,6 +27,7 @@ pub mod handlers;
 pub mod instances;
 pub mod limits;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod random;
 pub mod router;

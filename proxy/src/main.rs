@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use payby_proxy::config::LogConfig;
+use payby_proxy::openapi::Document;
 use payby_proxy::random::{self, Hash};
 use payby_proxy::{Config, start};
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +35,8 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Write the API's description, as `/openapi.json` serves it.
+    Openapi,
     /// Make a key for a shop's server, and the line that lets it in.
     NewApiKey,
 }
@@ -57,6 +60,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             load(config).await?;
             say("the configuration is good")
         }
+        Command::Openapi => say(Document::text().trim_end()),
         Command::NewApiKey => {
             let key = random::secret().context("the platform's random source failed")?;
             say(&format!("key, for the shop's server only: {key}"))?;

@@ -44,6 +44,7 @@ pub fn router(app: App) -> Router {
         .merge(shop_server)
         .layer(DefaultBodyLimit::max(API_LIMIT))
         .merge(payby)
+        .route("/openapi.json", get(health::openapi))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(health::not_found)

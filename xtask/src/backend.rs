@@ -11,14 +11,15 @@ use crate::children::{self, Server};
 use crate::process::{PARTS, cargo_build, output, root};
 
 /// The merchant's member id at the simulated PayBy.
-const PARTNER_ID: &str = "200000000001";
+pub(crate) const PARTNER_ID: &str = "200000000001";
 
 /// How often the start is tried: between choosing a free port and listening on it, somebody else may take it.
 const ATTEMPTS: usize = 3;
 
 /// The servers' programs.
 pub(crate) struct Programs {
-    sim: PathBuf,
+    /// payby-sim.
+    pub(crate) sim: PathBuf,
     /// payby-proxy.
     pub(crate) proxy: PathBuf,
 }
@@ -111,14 +112,16 @@ pub(crate) struct Pages {
 }
 
 /// The key by which the shop's server is known to the proxy.
-struct ApiKey {
-    key: String,
-    sha256: String,
+pub(crate) struct ApiKey {
+    /// The key itself.
+    pub(crate) key: String,
+    /// What the proxy's settings have of it.
+    pub(crate) sha256: String,
 }
 
 impl ApiKey {
     /// Has the proxy make one. It prints a line that ends in the key, and one that has the hash in quotes.
-    fn make(proxy: &Path) -> Result<Self> {
+    pub(crate) fn make(proxy: &Path) -> Result<Self> {
         let printed = output(Command::new(proxy).arg("new-api-key"))?;
         let key = printed.lines().next().and_then(|line| line.rsplit(' ').next()).context("an API key")?;
         let sha256 = printed.lines().nth(1).and_then(|line| line.split('"').nth(1)).context("an API key's hash")?;
@@ -127,7 +130,7 @@ impl ApiKey {
 }
 
 /// The proxy's settings for this run.
-fn proxy_config(
+pub(crate) fn proxy_config(
     folder: &Path,
     keys: &Path,
     proxy_port: u16,

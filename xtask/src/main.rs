@@ -12,12 +12,14 @@
 //! | what must not be in a log or a package | [`secrets`] |
 //! | what `test` runs, in which order | [`mod@test`], [`package`], [`browser`] |
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
+//! | how the proxy's API is held against its description | [`api`] |
 //! | how the simulation is run | [`sim`] |
 //! | what is measured against what | [`mod@bench`] |
 //! | how ours and other front ends watch an order | [`watch`] |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
+mod api;
 mod backend;
 mod bench;
 mod browser;
@@ -63,6 +65,8 @@ enum Command {
         /// Only this step
         step: Option<test::Step>,
     },
+    /// Holds the running proxy against its OpenAPI document, with schemathesis; needs Python 3.
+    Api(api::Options),
     /// Runs page, proxy and gateway in one simulation, with faults, from many seeds.
     Sim(sim::Options),
     /// Measures the package against what shops use in its place.
@@ -94,6 +98,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build => build::build(),
         Command::Demo(options) => demo::demo(options),
         Command::Test { step } => test::test(step),
+        Command::Api(options) => api::api(&options),
         Command::Sim(options) => sim::sim(&options),
         Command::Bench(what) => bench::bench(what),
         Command::WasmTestRunner { arguments } => wasm_test_runner::run(arguments),

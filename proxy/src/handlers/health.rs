@@ -7,9 +7,14 @@ use payby_checkout::protocol::ProblemCode;
 
 use crate::app::App;
 use crate::metrics;
+use crate::openapi::Document;
 use crate::problem::{ApiError, ApiResult};
 
 /// `GET /healthz`: the process answers.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "isAlive", tag = "operator", summary = "The process answers",
+    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain; charset=utf-8"))
+)]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -18,6 +23,11 @@ pub async fn healthz() -> &'static str {
 ///
 /// # Errors
 /// [`ProblemCode::Unavailable`].
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "isReady", tag = "operator",
+    summary = "The database answers, and the proxy is not about to stop",
+    responses((status = 200, description = "`ready`", body = String, content_type = "text/plain; charset=utf-8"))
+)]
 pub async fn readyz(State(app): State<App>) -> ApiResult<&'static str> {
     if *app.stopping.borrow() {
         return Err(ApiError::new(ProblemCode::Unavailable, "the proxy is shutting down"));
@@ -40,6 +50,11 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     });
     let text = app.metrics.text(live.ok(), app.limits.parked());
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
+}
+
+/// `GET /openapi.json`.
+pub async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], Document::text())
 }
 
 /// Any path that is none.

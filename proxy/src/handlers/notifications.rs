@@ -23,6 +23,15 @@ use crate::store::Taken;
 /// # Errors
 /// [`ProblemCode::Unauthorized`] if PayBy has not signed these bytes, [`ProblemCode::InvalidRequest`] if it has and
 /// they cannot be read.
+#[utoipa::path(
+    post, path = "/payby/notifications", operation_id = "receiveNotification", tag = "PayBy",
+    summary = "PayBy reports where an order stands",
+    params(("Sign" = String, Header, description = "PayBy's signature over the raw body, in Base64.")),
+    request_body(
+        content = serde_json::Value, content_type = "application/json", description = "PayBy's own; read from its raw bytes.",
+    ),
+    responses((status = 200, description = "Taken: `{\"response\": \"SUCCESS\"}`.", body = serde_json::Value))
+)]
 pub async fn receive(State(app): State<App>, headers: HeaderMap, body: ApiResult<Raw>) -> ApiResult<impl IntoResponse> {
     let Raw(body) = body.inspect_err(|_| app.metrics.notified("oversized"))?;
     let sign = headers.get(signature::HEADER).map(HeaderValue::as_bytes).unwrap_or_default();

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use payby_checkout::hop::{Errand, Round, Step};
 use payby_checkout::order_number::OrderNumber;
-use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene};
+use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene, Snapshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::{App, Shared};
@@ -25,6 +25,17 @@ use crate::worker;
 /// # Errors
 /// [`ProblemCode::InvalidRequest`], [`ProblemCode::OrderDiffers`], [`ProblemCode::OrderLive`],
 /// [`ProblemCode::PurchasePaid`]; [`ProblemCode::NotFound`] if the number is another purchase's.
+#[utoipa::path(
+    put, path = "/v1/orders/{orderNumber}", operation_id = "createOrder", tag = "page",
+    security(("checkoutToken" = [])), summary = "Creates the order, or has it sent again",
+    description = "Idempotent. An outcome that is not known is `status: unknown`, never an error.",
+    params(("orderNumber" = OrderNumber, Path, description = "The order's number, made by the page.")),
+    request_body(content = CreateOrder, description = "May be left out."),
+    responses((
+        status = 200, description = "Where it stands.", body = Snapshot,
+        headers(("ETag" = String, description = "The version, in quotes.")),
+    ))
+)]
 pub async fn create(
     Customer(purchase): Customer,
     State(app): State<App>,
@@ -63,6 +74,33 @@ pub async fn create(
 ///
 /// # Errors
 /// [`ProblemCode::NotFound`].
+#[utoipa::path(
+    get, path = "/v1/orders/{orderNumber}", operation_id = "readOrder", tag = "page",
+    security(("checkoutToken" = [])), summary = "Where the order stands",
+    description = "With `Prefer: wait=N` the answer is held until the version differs from the one that \
+                   `If-None-Match` names (or, without that, from the one at arrival), at most N seconds and at most 25.",
+    params(
+        ("orderNumber" = OrderNumber, Path, description = "The order's number."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`, in seconds (RFC 7240)."),
+        ("If-None-Match" = Option<String>, Header, description = "The version that the page has, in quotes."),
+    ),
+    responses(
+        (
+            status = 200, description = "Where it stands.", body = Snapshot,
+            headers(
+                ("ETag" = String, description = "The version, in quotes."),
+                ("Preference-Applied" = Option<String>, description = "`wait=N`, if it was ready to be held so long."),
+            ),
+        ),
+        (
+            status = 304, description = "As `If-None-Match` has it.",
+            headers(
+                ("ETag" = String, description = "The version, in quotes."),
+                ("Preference-Applied" = Option<String>, description = "`wait=N`, if it was ready to be held so long."),
+            ),
+        ),
+    )
+)]
 pub async fn read(
     Customer(purchase): Customer,
     State(app): State<App>,
@@ -95,6 +133,17 @@ pub async fn read(
 ///
 /// # Errors
 /// [`ProblemCode::NotFound`].
+#[utoipa::path(
+    post, path = "/v1/orders/{orderNumber}/cancel", operation_id = "cancelOrder", tag = "page",
+    security(("checkoutToken" = [])), summary = "Gives the order up",
+    description = "Query, cancel, query. If the payment won the race, the order is paid. What is not done by the time \
+                   of the answer goes on after it.",
+    params(("orderNumber" = OrderNumber, Path, description = "The order's number.")),
+    responses((
+        status = 200, description = "Where it stands.", body = Snapshot,
+        headers(("ETag" = String, description = "The version, in quotes.")),
+    ))
+)]
 pub async fn cancel(
     Customer(purchase): Customer,
     State(app): State<App>,

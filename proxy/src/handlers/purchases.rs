@@ -20,6 +20,16 @@ use crate::store::{NewPurchase, Opened, Order, PurchaseRow};
 ///
 /// # Errors
 /// [`ProblemCode::InvalidRequest`], [`ProblemCode::PurchaseDiffers`].
+#[utoipa::path(
+    post, path = "/v1/purchases", operation_id = "openPurchase", tag = "shop server", security(("apiKey" = [])),
+    summary = "Opens a purchase",
+    description = "The same again under one reference answers the same purchase, with another token.",
+    request_body = OpenPurchase,
+    responses(
+        (status = 201, description = "It is new.", body = OpenedPurchase),
+        (status = 200, description = "It was opened before.", body = OpenedPurchase),
+    )
+)]
 pub async fn open(
     _: ShopServer,
     State(app): State<App>,
@@ -45,6 +55,12 @@ pub async fn open(
 ///
 /// # Errors
 /// [`ProblemCode::NotFound`].
+#[utoipa::path(
+    get, path = "/v1/purchases/{purchaseId}", operation_id = "readPurchase", tag = "shop server",
+    security(("apiKey" = [])), summary = "The purchase and all its orders",
+    params(("purchaseId" = String, Path, description = "The purchase's name at the proxy.")),
+    responses((status = 200, description = "Here it is.", body = Purchase))
+)]
 pub async fn read(_: ShopServer, State(app): State<App>, Segment(id): Segment) -> ApiResult<axum::Json<Purchase>> {
     let purchase = app.store.purchase(&id).await?.ok_or_else(ApiError::not_found)?;
     let orders = app.store.orders_of(&purchase.id).await?;
@@ -55,6 +71,11 @@ pub async fn read(_: ShopServer, State(app): State<App>, Segment(id): Segment) -
 ///
 /// # Errors
 /// [`ProblemCode::NotFound`].
+#[utoipa::path(
+    get, path = "/v1/purchase", operation_id = "resumePurchase", tag = "page", security(("checkoutToken" = [])),
+    summary = "The token's purchase and the order to go on with",
+    responses((status = 200, description = "Here it is.", body = Purchase))
+)]
 pub async fn resume(Customer(purchase): Customer, State(app): State<App>) -> ApiResult<axum::Json<Purchase>> {
     let orders = app.store.orders_of(&purchase.id).await?;
     let paid = orders.iter().find(|order| order.has_paid());

@@ -6,6 +6,7 @@ mod fake_payby;
 mod limits;
 mod metrics;
 mod notifications;
+mod openapi;
 mod orders;
 mod protocol;
 mod proxy;
