@@ -43,6 +43,29 @@ describe('a page asks at once when there is a reason to', { concurrency: 4 }, ()
     assert.deepEqual(more, []);
   });
 
+  it('offline for a minute: one request at most, which had been begun, and one at once when it is back', async (t) => {
+    const { middleman, purchase, context, tab } = await shop(t);
+    // Its time passes only when it is told so.
+    await tab.page.clock.install();
+    await tab.page.clock.pauseAt(Date.now() + 60_000);
+    // A question every two seconds, but for that.
+    middleman.always('GET', withoutPrefer);
+    const { orderNumber } = await tab.start();
+    const answered = tab.page.waitForResponse((response) => response.request().method() === 'GET');
+    await tab.page.clock.runFor(3_000);
+    await (await answered).finished();
+    const asked = [];
+    tab.page.on('request', (request) => asked.push(`${request.method()} ${request.url()}`));
+    await context.setOffline(true);
+    await pay(orderNumber);
+    await tab.page.clock.runFor(60_000);
+    assert.ok(asked.length <= 1, String(asked));
+    const before = asked.length;
+    await context.setOffline(false);
+    await tab.expectPaid(orderNumber, purchase);
+    assert.equal(asked.length, before + 1, String(asked));
+  });
+
   it('a start while offline is sent as soon as the page is online', async (t) => {
     const { middleman, purchase, context, tab } = await shop(t);
     await context.setOffline(true);
@@ -218,10 +241,22 @@ describe('a token that is not accepted', { concurrency: 4 }, () => {
 });
 
 describe('a page that lets go has let go of everything', { concurrency: 4 }, () => {
-  /** Counts listeners of the page and timers that wait. */
+  /** Counts listeners of the page, timers that wait, and channels. */
   const counting = () => {
     const listeners = new Map();
     const timers = new Set();
+    const channels = new Set();
+    const { BroadcastChannel } = window;
+    window.BroadcastChannel = class extends BroadcastChannel {
+      constructor(name) {
+        super(name);
+        channels.add(this);
+      }
+      close() {
+        channels.delete(this);
+        super.close();
+      }
+    };
     for (const target of [window, document]) {
       const { addEventListener, removeEventListener } = target;
       target.addEventListener = (type, listener, ...rest) => {
@@ -233,7 +268,7 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
         removeEventListener.call(target, type, listener, ...rest);
       };
     }
-    const { setTimeout, clearTimeout } = window;
+    const { setTimeout } = window;
     window.setTimeout = (run, ...rest) => {
       const fire = () => {
         timers.delete(timer);
@@ -243,15 +278,28 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
       timers.add(timer);
       return timer;
     };
-    window.clearTimeout = (timer) => {
-      timers.delete(timer);
-      clearTimeout(timer);
+    const { setInterval } = window;
+    window.setInterval = (...rest) => {
+      const timer = setInterval(...rest);
+      timers.add(timer);
+      return timer;
     };
+    for (const clear of ['clearTimeout', 'clearInterval']) {
+      const { [clear]: original } = window;
+      window[clear] = (timer) => {
+        timers.delete(timer);
+        original(timer);
+      };
+    }
     globalThis.countFromHere = () => (listeners.clear(), timers.clear());
-    globalThis.holds = () => ({ listeners: [...listeners.values()].sort(), timers: timers.size });
+    globalThis.holds = async () => {
+      const { held, pending } = await navigator.locks.query();
+      const names = [...listeners.values()].sort();
+      return { listeners: names, timers: timers.size, channels: channels.size, locks: held.length + pending.length };
+    };
   };
-  const WATCHING = ['offline', 'online', 'pageshow', 'visibilitychange'];
-  const NOTHING = { listeners: [], timers: 0 };
+  const WATCHING = ['focus', 'freeze', 'offline', 'online', 'pagehide', 'pageshow', 'resume', 'visibilitychange'];
+  const NOTHING = { listeners: [], timers: 0, channels: 0, locks: 0 };
   const holds = (tab) => tab.page.evaluate(() => holds());
 
   /** A page in which is counted what the package holds; what drives the page has listeners of its own there. */
@@ -263,11 +311,13 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
 
   /** It holds nothing, has nothing in flight, and asks nothing more, whatever it hears. */
   async function expectQuiet({ tab, middleman }) {
+    // A lock that was just asked for is given back once it has been given.
+    await eventually('no lock', async () => (await holds(tab)).locks === 0);
     assert.deepEqual(await holds(tab), NOTHING);
     const asked = middleman.requests.length;
     await tab.page.evaluate(() => {
-      for (const type of ['online', 'pageshow', 'offline', 'online']) dispatchEvent(new Event(type));
-      document.dispatchEvent(new Event('visibilitychange'));
+      for (const type of ['online', 'pagehide', 'pageshow', 'offline', 'online', 'focus']) dispatchEvent(new Event(type));
+      for (const type of ['visibilitychange', 'freeze', 'resume']) document.dispatchEvent(new Event(type));
     });
     await lookFor(3_000);
     assert.equal(middleman.requests.length, asked, 'no request');
@@ -288,9 +338,10 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
       const { middleman, purchase, tab } = await countedShop(t);
       const { orderNumber } = await tab.start();
       const [question] = await eventually('a question', () => middleman.got('GET').length > 0 && middleman.got('GET'));
-      const { listeners, timers } = await holds(tab);
+      const { listeners, timers, channels, locks } = await holds(tab);
       assert.deepEqual(listeners, WATCHING);
       assert.ok(timers > 0);
+      assert.deepEqual({ channels, locks }, { channels: 1, locks: 1 });
       await tab.page.evaluate(letGo);
       await eventually('the end of the question', () => question.gone);
       await expectQuiet({ tab, middleman });
@@ -356,5 +407,56 @@ describe('a page that lets go has let go of everything', { concurrency: 4 }, () 
     const { middleman, tab } = await countedShop(t, { token: 'A'.repeat(32) });
     await tab.page.evaluate(() => outcome(checkout.start()));
     await expectQuiet({ tab, middleman });
+  });
+});
+
+describe('a page that watches many purchases, one after another', () => {
+  /** Every order number is paid at the first question; and what WebAssembly's memory grows to can be seen. */
+  const paysAtOnce = () => {
+    globalThis.memories = [];
+    const { Instance } = WebAssembly;
+    WebAssembly.Instance = function (...given) {
+      const instance = new Instance(...given);
+      globalThis.memories.push(instance.exports.memory);
+      return instance;
+    };
+    globalThis.fetch = async (url, { method }) => {
+      const orderNumber = String(url).split('/').at(-1);
+      const amount = { amount: '12.50', currency: 'AED' };
+      const [status, gatewayStatus, version] = method === 'PUT' ? ['pending', 'CREATED', 1] : ['paid', 'PAID_SUCCESS', 2];
+      return Response.json({ orderNumber, status, gatewayStatus, revoked: false, amount, scene: 'DYNQR', version, expiresInMs: 60_000 });
+    };
+    globalThis.watchMany = async (count) => {
+      for (let i = 0; i < count; i++) {
+        const checkout = createCheckout({ proxy: 'http://127.0.0.1', token: crypto.randomUUID() });
+        await checkout.start();
+        // The page is looked at again: it asks at once.
+        dispatchEvent(new Event('online'));
+        const { status } = await checkout.result;
+        if (status !== 'paid') throw new Error(status);
+        checkout.dispose();
+        localStorage.clear();
+      }
+    };
+  };
+
+  it('uses no more memory after ten thousand of them than after a thousand', async (t) => {
+    const { context, tab } = await shop(t, { init: paysAtOnce });
+    const session = await context.newCDPSession(tab.page);
+    const use = async () => {
+      await session.send('HeapProfiler.collectGarbage');
+      const { usedSize } = await session.send('Runtime.getHeapUsage');
+      const wasm = await tab.page.evaluate(() => memories.map(({ buffer }) => buffer.byteLength));
+      return { heap: usedSize, wasm };
+    };
+    tab.page.setDefaultTimeout(0);
+    await tab.page.evaluate(() => watchMany(1_000));
+    const before = await use();
+    await tab.page.evaluate(() => watchMany(9_000));
+    const after = await use();
+    t.diagnostic(`after 1,000: ${JSON.stringify(before)}; after 10,000: ${JSON.stringify(after)}`);
+    assert.deepEqual(after.wasm, before.wasm);
+    assert.ok(after.heap - before.heap < 200_000, `${after.heap - before.heap} bytes more: ${(after.heap - before.heap) / 9_000} a watch`);
+    assert.deepEqual(await tab.page.evaluate(async () => (await navigator.locks.query()).held), []);
   });
 });

@@ -17,14 +17,14 @@ const TESTS: &str = "tests/browser";
 const PAGES: Pages = Pages { name: "page", script: "tests/browser/page-server.mjs" };
 
 /// Builds everything, starts the servers and runs the tests; answers how many passed.
-pub(crate) fn test() -> Result<usize> {
+pub(crate) fn test(name: Option<&str>) -> Result<usize> {
     build::make()?;
     let browser = tools::Browser::find_or_install()?;
     let programs = step("cargo build", Programs::build)?;
     let mut folder = tempfile::Builder::new().prefix("payby-browser-").tempdir().context("no temporary folder")?;
     children::catch_interrupts()?;
     let backend = step("start", || Backend::start(&programs, PAGES, folder.path(), false))?;
-    let passed = step("in a browser", || count_passed(&mut node(&backend, &programs, &browser)?));
+    let passed = step("in a browser", || count_passed(&mut node(&backend, &programs, &browser, name)?));
     if passed.is_err() && !children::is_interrupted() {
         folder.disable_cleanup(true);
         println!("   the servers' logs: {}", backend.folder.display());
@@ -34,10 +34,13 @@ pub(crate) fn test() -> Result<usize> {
 
 /// Node's test runner over the folder. The tests wait much more than they compute, so two files run at once. One of them
 /// starts a proxy of its own, to kill it.
-fn node(backend: &Backend, programs: &Programs, browser: &tools::Browser) -> Result<Command> {
+fn node(backend: &Backend, programs: &Programs, browser: &tools::Browser, name: Option<&str>) -> Result<Command> {
     let mut node = Command::new("node");
     // The limit is for a file; a test has a stricter one.
     node.args(["--test", "--test-reporter=spec", "--test-timeout=240000", "--test-concurrency=2"]);
+    if let Some(name) = name {
+        node.args(["--test-name-pattern", name]);
+    }
     let mut files = Vec::new();
     for entry in fs::read_dir(root().join(TESTS))? {
         let path = entry?.path();

@@ -64,6 +64,9 @@ enum Command {
     Test {
         /// Only this step
         step: Option<test::Step>,
+        /// Of the step `browser`, only the tests whose names match this regular expression
+        #[arg(requires = "step")]
+        name: Option<String>,
     },
     /// Holds the running proxy against its OpenAPI document, with schemathesis; needs Python 3.
     Api(api::Options),
@@ -97,7 +100,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup => tools::install_all(),
         Command::Build => build::build(),
         Command::Demo(options) => demo::demo(options),
-        Command::Test { step } => test::test(step),
+        Command::Test { step, name } => test::test(step, name.as_deref()),
         Command::Api(options) => api::api(&options),
         Command::Sim(options) => sim::sim(&options),
         Command::Bench(what) => bench::bench(what),

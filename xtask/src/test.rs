@@ -39,26 +39,27 @@ impl fmt::Display for Step {
 
 impl Step {
     /// Runs it, and answers how many tests passed.
-    fn run(self) -> Result<usize> {
+    fn run(self, name: Option<&str>) -> Result<usize> {
         match self {
             Self::Rust => rust(),
             Self::Wasm => wasm(),
             Self::Package => package::test(),
             Self::Demo => demo(),
-            Self::Browser => browser::test(),
+            Self::Browser => browser::test(name),
         }
     }
 }
 
 /// Runs one step, or all, and stops at the first that fails. The last line is `N passed, 0 failed`.
-pub(crate) fn test(only: Option<Step>) -> Result<()> {
+pub(crate) fn test(only: Option<Step>, name: Option<&str>) -> Result<()> {
     let steps = only.map_or_else(|| Step::value_variants().to_vec(), |step| vec![step]);
     let mut passed = 0;
     for step in steps {
         println!("═══ {step}");
         let begun = Instant::now();
-        let in_step =
-            step.run().with_context(|| format!("step `{step}` failed; to run it alone: cargo xtask test {step}"))?;
+        let in_step = step
+            .run(name)
+            .with_context(|| format!("step `{step}` failed; to run it alone: cargo xtask test {step}"))?;
         println!("═══ {step}: {in_step} passed in {}", seconds(begun.elapsed()));
         passed += in_step;
     }
