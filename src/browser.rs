@@ -15,8 +15,6 @@ mod order_number;
 mod plain;
 mod platform;
 #[cfg(feature = "wasm-checkout")]
-mod shell;
-#[cfg(feature = "wasm-checkout")]
 mod view;
 
 /// 2 KB (brotli) less than the standard library's allocator, for a page that makes small things.

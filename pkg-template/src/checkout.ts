@@ -4,13 +4,13 @@
 import { PaybyCheckoutError } from './error.js';
 import * as core from './generated/checkout/glue.js';
 import { bytes } from './generated/checkout/wasm.js';
-import { sender } from './http.js';
 import { caller } from './module.js';
 import type { OrderNumber } from './order-number.js';
 import { isVisible, watchPage } from './page.js';
 import { nameOf, shelf } from './shelf.js';
+import { type Shell, shell } from './shell.js';
 import { type Tabs, joinTabs } from './tabs.js';
-import { type Told, statusOf, stopOf } from './view.js';
+import { type Told, statusOf, stopOf } from './told.js';
 
 export { PaybyCheckoutError } from './error.js';
 export type { ErrorCode, ErrorDetails } from './error.js';
@@ -152,9 +152,8 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   const name = nameOf(token);
   const kept = shelf(name, () => alerts.tell('storage_unavailable'));
-  const send = sender(proxy, token, (order) => tabs?.share(order));
   let status: CheckoutStatus = { status: 'idle' };
-  let handle: number | undefined;
+  let opened: Shell | undefined;
   let tabs: Tabs | undefined;
   let leavePage: (() => void) | undefined;
   let closed: PaybyCheckoutError | undefined;
@@ -163,7 +162,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
   const alerts = listeners<AlertCode>();
   const waiters = new Set<Waiter>();
 
-  function heard(told: Told): void {
+  function told(told: Told): void {
     if (told[0] === 'save') kept.save(told[1]);
     else if (told[0] === 'alert') alerts.tell(told[1]);
     else if (told[0] === 'stop') stopped(stopOf(told));
@@ -203,23 +202,23 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   /** Joins the other tabs and listens to the page, while there is something to watch. */
   function watch(): void {
-    const opened = handle;
-    if (opened === undefined || leavePage) return;
+    if (!opened || leavePage) return;
+    const { run } = opened;
     tabs = joinTabs(name, {
-      lead: (leads) => core.lead(opened, leads),
-      hear: (order) => core.hear(opened, order),
+      lead: (leads) => run((handle) => core.lead(handle, leads)),
+      hear: (order) => run((handle) => core.hear(handle, order)),
     });
     leavePage = watchPage({
       shown() {
         tabs?.shown();
-        core.show(opened, isVisible());
+        run((handle) => core.show(handle, isVisible()));
       },
-      connected: (online) => core.connect(opened, online),
-      attended: () => core.attend(opened),
+      connected: (online) => run((handle) => core.connect(handle, online)),
+      attended: () => run(core.attend),
       slept: () => tabs?.sleep(),
       woke() {
         tabs?.wake();
-        core.attend(opened);
+        run(core.attend);
       },
     });
   }
@@ -237,23 +236,25 @@ export function createCheckout(options: CheckoutOptions): Checkout {
 
   /** Runs a command and resolves with the first status, from the one right after it on, that settles it. */
   async function command(
-    run: (handle: number) => void,
+    input: (handle: number) => void,
     settles: (status: CheckoutStatus) => boolean,
     atOnce: (status: CheckoutStatus) => boolean = settles,
   ): Promise<CheckoutStatus> {
     if (closed) throw closed;
-    handle ??= call(() => core.open(heard, send, amount));
-    const opened = handle;
+    opened ??= shell(
+      call(() => core.open(amount)),
+      { url: proxy, token, share: (order) => tabs?.share(order) },
+      told,
+    );
+    const { run } = opened;
     const watched = leavePage !== undefined;
     watch();
     return new Promise<CheckoutStatus>((resolve, reject) => {
       const waiter = { settles, resolve, reject };
       waiters.add(waiter);
       try {
-        call(() => {
-          core.restore(opened, kept.load());
-          run(opened);
-        });
+        run((handle) => core.restore(handle, kept.load()));
+        call(() => run(input));
       } catch (error) {
         waiters.delete(waiter);
         // A command that was refused has begun nothing.
@@ -270,7 +271,7 @@ export function createCheckout(options: CheckoutOptions): Checkout {
     if (closed) return;
     signal?.removeEventListener('abort', aborted);
     closed = new PaybyCheckoutError('aborted', 'the checkout was disposed of', {}, { cause: reason });
-    if (handle !== undefined) core.close(handle);
+    opened?.close();
     stopped(closed);
     statuses.clear();
     alerts.clear();
@@ -291,14 +292,14 @@ export function createCheckout(options: CheckoutOptions): Checkout {
       return result.promise;
     },
     async start(start = {}) {
-      let shown = await command((opened) => core.start(opened, start.scene ?? ''), isStarted);
+      let shown = await command((handle) => core.start(handle, start.scene ?? ''), isStarted);
       // An order from before has failed, and another was begun in its place: that one is meant.
       while (shown.status === 'failed' && status.status === 'unknown') shown = await until(isStarted);
       return shown;
     },
-    resume: () => command((opened) => core.resume(opened), isFound, isShowable),
-    retry: () => command((opened) => core.retry(opened), isFound, isShowable),
-    cancel: () => command((opened) => core.cancel(opened), (next) => next.status === 'idle' || isResult(next)),
+    resume: () => command(core.resume, isFound, isShowable),
+    retry: () => command(core.retry, isFound, isShowable),
+    cancel: () => command(core.cancel, (next) => next.status === 'idle' || isResult(next)),
     subscribe: (listener) => statuses.add(listener),
     onAlert: (listener) => alerts.add(listener),
     dispose: () => dispose(),

@@ -1,55 +1,95 @@
 //! The module `checkout`: open checkouts, by their handles.
+//!
+//! Each input is a call; what the machine wants done is then asked for with [`poll`] until there is nothing more. The timer, the
+//! requests and the storage are TypeScript's: there a timer and a promise are words of the language, here closures, an executor
+//! and a queue would come along.
 
 use std::cell::RefCell;
 
-use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-use super::http;
-use super::plain::thrown;
+use super::plain::{Plain, thrown, to_js};
 use super::platform::{SecureRandom, WallClock};
-use super::shell::Shell;
-use crate::checkout::{Checkout, Saved};
+use super::{http, platform, view};
+use crate::checkout::{Alert, Checkout, Now, Output, Request, Saved};
 use crate::money::{Currency, Money};
 use crate::order_number::{Format, Generator};
 use crate::protocol::Scene;
+
+struct Open {
+    machine: Checkout,
+    /// Whether the request in flight looks for an order, and not after one.
+    finds: bool,
+}
 
 thread_local! {
     static GENERATOR: RefCell<Generator<WallClock, SecureRandom>> =
         const { RefCell::new(Generator::new(WallClock, SecureRandom)) };
     /// The open checkouts, each at its handle; the place of a closed one is used again.
-    static SHELLS: RefCell<Vec<Option<Shell>>> = const { RefCell::new(Vec::new()) };
+    static CHECKOUTS: RefCell<Vec<Option<Open>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Opens a checkout and answers its handle. `listener(told)` hears, in their order, of every view, of alerts, of why it
-/// stopped, and of what to keep: `["save", text]` is to be kept when the call returns (R1). What it hears are lists, of which
-/// the first place says what they are. `fetch` is as [`Http`](super::http::Http) has it; `amount` is what the page has shown,
-/// empty if it does not say.
+/// Opens a checkout and answers its handle. `amount` is what the page has shown, empty if it does not say.
 #[wasm_bindgen]
-pub fn open(listener: Function, fetch: Function, amount: &str) -> Result<usize, JsValue> {
-    let amount = match amount.parse() {
-        Err(_) if amount.is_empty() => None,
+pub fn open(amount: &str) -> Result<usize, JsValue> {
+    let machine = Checkout::new(None);
+    let machine = match amount.parse() {
+        Err(_) if amount.is_empty() => machine,
         Err(_) => return Err(thrown("invalid_argument", "amount is a decimal like \"12.50\", above zero", None)),
-        Ok(amount) => Some(Money { amount, currency: Currency::Aed }),
+        Ok(amount) => machine.expecting(Money { amount, currency: Currency::Aed }),
     };
-    let shell = Some(Shell::new(listener, fetch, amount));
-    let handle = SHELLS.with_borrow_mut(|shells| {
-        let free = shells.iter().position(Option::is_none);
+    let opened = Some(Open { machine, finds: false });
+    let handle = CHECKOUTS.with_borrow_mut(|checkouts| {
+        let free = checkouts.iter().position(Option::is_none);
         let handle = free.unwrap_or_else(|| {
-            shells.push(None);
-            shells.len() - 1
+            checkouts.push(None);
+            checkouts.len() - 1
         });
-        shells[handle] = shell;
+        checkouts[handle] = opened;
         handle
     });
     Ok(handle)
+}
+
+/// What the machine wants done next, as a list of which the first place says what it is; `undefined` when there is nothing until
+/// the next input.
+///
+/// - `["save", text]`: keep this before anything that comes after it (R1); it is what [`restore`] takes.
+/// - `["send", method, path, body, ifNoneMatch, prefer, timeLimit]`: give what comes of it back to [`answer`].
+/// - `["abort"]`: drop the request in flight; its answer is not wanted.
+/// - `["wake", after]`: call [`wake`] in so many milliseconds; without them, not at all.
+/// - `["alert", code]`, `["stop", …]`, or a view: for the page.
+#[wasm_bindgen]
+pub fn poll(handle: usize) -> JsValue {
+    let told = with(handle, |open, now| {
+        Some(match open.machine.poll_output()? {
+            Output::Save(saved) => to_js(&[Plain::Text("save"), Plain::Text(&saved.to_text())]),
+            Output::Send(request) => {
+                open.finds = request == Request::Find;
+                http::of_request(&request)
+            }
+            Output::Abort => to_js(&[Plain::Text("abort")]),
+            Output::WakeAt(at) => to_js(&[Plain::Text("wake"), Plain::number(at.map(|at| at.since(now.at).0))]),
+            Output::Alert(alert) => to_js(&[
+                Plain::Text("alert"),
+                Plain::Text(match alert {
+                    Alert::Failing => "failing",
+                    Alert::Mismatch => "mismatch",
+                    Alert::Conflict => "conflict",
+                }),
+            ]),
+            Output::Tell(view) => view::of_view(&view),
+            Output::Stop(why) => view::of_stop(&why),
+        })
+    });
+    told.flatten().unwrap_or_default()
 }
 
 /// What was last kept of this purchase, by this page or another; to be given before each command.
 #[wasm_bindgen]
 pub fn restore(handle: usize, saved: &str) {
     let saved = Saved::from_text(saved);
-    with(handle, |shell| shell.command(|machine, _| machine.restore(saved)));
+    with(handle, |open, _| open.machine.restore(saved));
 }
 
 /// The customer wants to pay, with the scene of that name or, if it is empty, as the purchase says.
@@ -64,75 +104,82 @@ pub fn start(handle: usize, scene: &str) -> Result<(), JsValue> {
     let fresh = GENERATOR
         .with_borrow_mut(|generator| generator.generate(Format::Standard, None))
         .map_err(|error| thrown(error.code(), error.message(), None))?;
-    with(handle, |shell| shell.command(|machine, now| machine.start(now, fresh, scene)));
+    with(handle, |open, now| open.machine.start(now, fresh, scene));
     Ok(())
 }
 
 /// Goes on after a reload or a return.
 #[wasm_bindgen]
 pub fn resume(handle: usize) {
-    with(handle, |shell| shell.command(Checkout::resume));
+    with(handle, |open, now| open.machine.resume(now));
 }
 
 /// The customer tries the same order again.
 #[wasm_bindgen]
 pub fn retry(handle: usize) {
-    with(handle, |shell| shell.command(Checkout::retry));
+    with(handle, |open, now| open.machine.retry(now));
 }
 
 /// The customer gives up.
 #[wasm_bindgen]
 pub fn cancel(handle: usize) {
-    with(handle, |shell| shell.command(Checkout::cancel));
+    with(handle, |open, now| open.machine.cancel(now));
+}
+
+/// The time has come.
+#[wasm_bindgen]
+pub fn wake(handle: usize) {
+    with(handle, |open, now| open.machine.handle_wake(now));
+}
+
+/// What came of the request in flight: `status` 0 when no answer came, `retry_after` its header of that name, `json`
+/// undefined when none could be read.
+#[wasm_bindgen]
+pub fn answer(handle: usize, status: u16, retry_after: &str, json: &JsValue) {
+    with(handle, |open, now| open.machine.handle_answer(now, http::read(open.finds, status, retry_after, json)));
 }
 
 /// There is a reason to look at once.
 #[wasm_bindgen]
 pub fn attend(handle: usize) {
-    with(handle, |shell| shell.command(Checkout::handle_attention));
+    with(handle, |open, now| open.machine.handle_attention(now));
 }
 
 /// The page went offline or came back online.
 #[wasm_bindgen]
 pub fn connect(handle: usize, online: bool) {
-    with(handle, |shell| shell.command(|machine, now| machine.handle_connection(now, online)));
+    with(handle, |open, now| open.machine.handle_connection(now, online));
 }
 
 /// The page was hidden or became visible.
 #[wasm_bindgen]
 pub fn show(handle: usize, visible: bool) {
-    with(handle, |shell| shell.command(|machine, now| machine.handle_visibility(now, visible)));
+    with(handle, |open, now| open.machine.handle_visibility(now, visible));
 }
 
 /// This tab asks for all from now on, or another one does.
 #[wasm_bindgen]
 pub fn lead(handle: usize, leads: bool) {
-    with(handle, |shell| shell.command(|machine, now| machine.handle_lead(now, leads)));
+    with(handle, |open, now| open.machine.handle_lead(now, leads));
 }
 
 /// What the tab that leads was told about an order. What cannot be read is nothing.
 #[wasm_bindgen]
 pub fn hear(handle: usize, json: &JsValue) {
     if let Some(snapshot) = http::snapshot(json) {
-        with(handle, |shell| shell.command(|machine, now| machine.handle_hearsay(now, &snapshot)));
+        with(handle, |open, now| open.machine.handle_hearsay(now, &snapshot));
     }
 }
 
-/// Drops a checkout: its request is aborted, its timer cleared, its listener never called again.
+/// Drops a checkout.
 #[wasm_bindgen]
 pub fn close(handle: usize) {
-    if let Some(shell) = SHELLS.with_borrow_mut(|shells| shells.get_mut(handle)?.take()) {
-        shell.close();
-    }
+    CHECKOUTS.with_borrow_mut(|checkouts| checkouts.get_mut(handle).map(Option::take));
 }
 
 /// Calls with an open checkout; on a closed one nothing happens.
-fn with(handle: usize, call: impl FnOnce(&Shell)) {
-    // The clone is dropped before the listener can open or close another: no borrow is held during the call.
-    let shell = SHELLS.with_borrow(|shells| shells.get(handle)?.clone());
-    if let Some(shell) = shell {
-        call(&shell);
-    }
+fn with<T>(handle: usize, call: impl FnOnce(&mut Open, Now) -> T) -> Option<T> {
+    CHECKOUTS.with_borrow_mut(|checkouts| Some(call(checkouts.get_mut(handle)?.as_mut()?, platform::now())))
 }
 
 #[cfg(test)]

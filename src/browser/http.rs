@@ -1,12 +1,8 @@
 //! The machine's requests as arguments for `fetch`, and what comes back as its answers. What cannot be read is trouble,
 //! never an outcome.
-//!
-//! The call to `fetch` itself is a few lines of TypeScript that [`Http`] is given: there a chain of promises is a word of the
-//! language, here an executor, a queue and closures would come along.
 
-use js_sys::{Array, Function, Reflect};
-use wasm_bindgen::prelude::*;
-use web_sys::AbortSignal;
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
 
 use super::plain::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
@@ -17,67 +13,50 @@ use crate::protocol::{Scene, Snapshot};
 use crate::time::Millis;
 
 /// How long an answer may take: the hold and 5 s for a held question, else 10 s.
-pub(super) fn time_limit(request: &Request) -> Millis {
+fn time_limit(request: &Request) -> Millis {
     match request {
         Request::Query { hold: Some(hold), .. } => hold.plus(Millis::from_secs(5)),
         _ => Millis::from_secs(10),
     }
 }
 
-/// The merchant's backend proxy, with the token for one purchase there.
-#[derive(Clone)]
-pub(super) struct Http {
-    /// `(method, path, body, ifNoneMatch, prefer, signal, done)`; calls `done(status, retryAfter, json)` once, with
-    /// status 0 when no answer came and `json` undefined when none could be read.
-    fetch: Function,
+/// `["send", method, path, body, ifNoneMatch, prefer, timeLimit]`.
+pub(super) fn of_request(request: &Request) -> JsValue {
+    let (method, path) = match request {
+        Request::Find => ("GET", "/v1/purchase".to_owned()),
+        Request::Create(saved) => ("PUT", concat(&["/v1/orders/", &saved.order_number])),
+        Request::Query { order_number, .. } => ("GET", concat(&["/v1/orders/", order_number])),
+        Request::Cancel(order_number) => ("POST", concat(&["/v1/orders/", order_number, "/cancel"])),
+    };
+    let body = match request {
+        Request::Create(saved) => Some(match saved.scene {
+            Some(scene) => concat(&["{\"scene\":\"", scene.as_str(), "\"}"]),
+            None => "{}".to_owned(),
+        }),
+        _ => None,
+    };
+    let (version, hold) = match request {
+        Request::Query { version, hold, .. } => (*version, *hold),
+        _ => (None, None),
+    };
+    let version = version.map(|version| concat(&["\"", &decimal::text(version), "\""]));
+    let hold = hold.map(|hold| concat(&["wait=", &decimal::text(hold.0 / 1000)]));
+    to_js(&[
+        Plain::Text("send"),
+        Plain::Text(method),
+        Plain::Text(&path),
+        Plain::text(body.as_deref()),
+        Plain::text(version.as_deref()),
+        Plain::text(hold.as_deref()),
+        Plain::number(Some(time_limit(request).0)),
+    ])
 }
 
-impl Http {
-    pub(super) const fn new(fetch: Function) -> Self {
-        Self { fetch }
-    }
-
-    /// Sends the request and calls back once with what came of it.
-    pub(super) fn send(&self, request: Request, signal: &AbortSignal, done: impl FnOnce(Answer) + 'static) {
-        let (method, path) = match &request {
-            Request::Find => ("GET", "/v1/purchase".to_owned()),
-            Request::Create(saved) => ("PUT", concat(&["/v1/orders/", &saved.order_number])),
-            Request::Query { order_number, .. } => ("GET", concat(&["/v1/orders/", order_number])),
-            Request::Cancel(order_number) => ("POST", concat(&["/v1/orders/", order_number, "/cancel"])),
-        };
-        let body = match &request {
-            Request::Create(saved) => Some(match saved.scene {
-                Some(scene) => concat(&["{\"scene\":\"", scene.as_str(), "\"}"]),
-                None => "{}".to_owned(),
-            }),
-            _ => None,
-        };
-        let (version, hold) = match &request {
-            Request::Query { version, hold, .. } => (*version, *hold),
-            _ => (None, None),
-        };
-        let version = version.map(|version| concat(&["\"", &decimal::text(version), "\""]));
-        let hold = hold.map(|hold| concat(&["wait=", &decimal::text(hold.0 / 1000)]));
-        let done = Closure::once_into_js(move |status: u16, retry_after: JsValue, json: JsValue| {
-            done(read(&request, status, &retry_after, &json));
-        });
-        let (body, version, hold) = (body.as_deref(), version.as_deref(), hold.as_deref());
-        let arguments =
-            [Plain::Text(method), Plain::Text(&path), Plain::text(body), Plain::text(version), Plain::text(hold)];
-        let arguments: Array = to_js(&arguments).unchecked_into();
-        arguments.push(signal);
-        arguments.push(&done);
-        // It reports every failure through `done`.
-        let _ = self.fetch.apply(&JsValue::UNDEFINED, &arguments);
-    }
-}
-
-fn read(request: &Request, status: u16, retry_after: &JsValue, json: &JsValue) -> Answer {
+/// What an answer says. `finds`: the request looked for an order.
+pub(super) fn read(finds: bool, status: u16, retry_after: &str, json: &JsValue) -> Answer {
     let answer = match status {
-        200..=299 => match request {
-            Request::Find => found(json),
-            _ => snapshot(json).map(Answer::Snapshot),
-        },
+        200..=299 if finds => found(json),
+        200..=299 => snapshot(json).map(Answer::Snapshot),
         304 => Some(Answer::NotModified),
         404 => Some(Answer::Missing),
         408 | 425 | 429 => None,
@@ -87,8 +66,7 @@ fn read(request: &Request, status: u16, retry_after: &JsValue, json: &JsValue) -
     };
     answer.unwrap_or_else(|| {
         // RFC 9110 §10.2.3, in seconds; a date is taken as not said.
-        let seconds = retry_after.as_string().and_then(|seconds| seconds.parse().ok());
-        Answer::Trouble { retry_after: seconds.map(Millis::from_secs) }
+        Answer::Trouble { retry_after: retry_after.parse().ok().map(Millis::from_secs) }
     })
 }
 

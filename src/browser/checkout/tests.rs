@@ -1,7 +1,5 @@
 //! Runs in a real browser: `cargo xtask test wasm`.
 
-use std::rc::Rc;
-
 use js_sys::{Array, JSON};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -14,19 +12,16 @@ const PENDING: &str = r#"{"orderNumber":"NUMBER","status":"pending","gatewayStat
 const PAID: &str = r#"{"orderNumber":"NUMBER","status":"paid","gatewayStatus":"PAID_SUCCESS","revoked":false,
     "amount":{"amount":"12.50","currency":"AED"},"scene":"DYNQR","version":2,"expiresInMs":0}"#;
 
-type Listener = dyn FnMut(JsValue);
-type Fetch = dyn FnMut(String, String, Option<String>, Option<String>, Option<String>, JsValue, Function);
-
-/// A stand-in for the page and its proxy: it notes what it hears and what is asked, and answers when it is told to.
+/// A stand-in for the page and its proxy: it notes what it is told and what is asked, and answers when it is told to.
+#[derive(Default)]
 struct Page {
-    heard: Rc<RefCell<Vec<String>>>,
-    asked: Rc<RefCell<Vec<String>>>,
+    heard: RefCell<Vec<String>>,
+    asked: RefCell<Vec<String>>,
     /// What it was told to keep.
-    kept: Rc<RefCell<String>>,
-    /// The request in flight: its order number, and how to answer it.
-    in_flight: Rc<RefCell<Option<(String, Function)>>>,
+    kept: RefCell<String>,
+    /// The order number of the request in flight.
+    in_flight: RefCell<Option<String>>,
     handle: usize,
-    _kept: (Closure<Listener>, Closure<Fetch>),
 }
 
 impl Page {
@@ -35,45 +30,58 @@ impl Page {
     }
 
     fn expecting(amount: &str) -> Self {
-        let (heard, asked, in_flight) =
-            <(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<String>>>, Rc<RefCell<Option<(String, Function)>>>)>::default();
-        let kept = Rc::<RefCell<String>>::default();
-        let (hear, keep, ask, send) = (heard.clone(), kept.clone(), asked.clone(), in_flight.clone());
-        let listener = Closure::<Listener>::new(move |told: JsValue| {
-            let told = String::from(Array::from(&told).join(" "));
-            match told.strip_prefix("save ") {
-                Some(saved) => {
-                    assert!(send.borrow().is_none(), "kept before it is sent (R1)");
-                    keep.replace(saved.to_owned());
-                }
-                None => hear.borrow_mut().push(told),
-            }
-        });
-        let send = in_flight.clone();
-        let fetch = Closure::<Fetch>::new(move |method, path: String, body, version, prefer, _, done| {
-            let number = path.split('/').nth(3).unwrap_or("none").to_owned();
-            let parts = [Some(method), Some(path.replace(&number, "NUMBER")), body, version, prefer];
-            ask.borrow_mut().push(parts.into_iter().flatten().collect::<Vec<_>>().join(" "));
-            send.replace(Some((number, done)));
-        });
-        let handle =
-            open(listener.as_ref().clone().unchecked_into(), fetch.as_ref().clone().unchecked_into(), amount).unwrap();
-        Self { heard, asked, kept, in_flight, handle, _kept: (listener, fetch) }
+        let mut page = Self::default();
+        page.handle = open(amount).unwrap();
+        page
     }
 
     /// A page that has started, with its first request answered.
     fn started(status: u16, json: &str) -> Self {
         let page = Self::open();
-        start(page.handle, "").unwrap();
+        page.run(|handle| start(handle, "").unwrap());
         page.answer(status, json);
         page
     }
 
+    /// Gives an input, then does what is wanted.
+    fn run(&self, input: impl FnOnce(usize)) {
+        input(self.handle);
+        loop {
+            let wanted = poll(self.handle);
+            if wanted.is_undefined() {
+                return;
+            }
+            let wanted = list(&wanted);
+            let text = |place: usize| wanted.get(place).and_then(JsValue::as_string).unwrap_or_default();
+            match &*text(0) {
+                "save" => {
+                    assert!(self.in_flight.borrow().is_none(), "kept before it is sent (R1)");
+                    self.kept.replace(text(1));
+                }
+                "send" => {
+                    let number = text(2).split('/').nth(3).unwrap_or("none").to_owned();
+                    let parts = [text(1), text(2).replace(&number, "NUMBER"), text(3), text(4), text(5)];
+                    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+                    self.asked.borrow_mut().push(parts.join(" "));
+                    assert!(self.in_flight.replace(Some(number)).is_none(), "one request at a time");
+                    let limit = if text(5).is_empty() { 10_000.0 } else { 30_000.0 };
+                    assert_eq!(wanted[6], limit, "how long the answer may take");
+                }
+                "abort" => assert!(self.in_flight.take().is_some()),
+                "wake" => assert!(wanted[1].is_undefined() || wanted[1].as_f64().is_some_and(|after| after >= 0.0)),
+                _ => self
+                    .heard
+                    .borrow_mut()
+                    .push(String::from(Array::from(&wanted.into_iter().collect::<Array>()).join(" "))),
+            }
+        }
+    }
+
     /// Answers the request in flight; `NUMBER` in `json` is the order number that was asked for.
     fn answer(&self, status: u16, json: &str) {
-        let (number, done) = self.in_flight.take().expect("a request is in flight");
+        let number = self.in_flight.take().expect("a request is in flight");
         let json = JSON::parse(&json.replace("NUMBER", &number)).unwrap_or(JsValue::UNDEFINED);
-        done.call3(&JsValue::NULL, &status.into(), &JsValue::NULL, &json).unwrap();
+        self.run(|handle| answer(handle, status, "", &json));
     }
 
     fn asked(&self) -> Vec<String> {
@@ -98,7 +106,7 @@ fn list(value: &JsValue) -> Vec<JsValue> {
 #[wasm_bindgen_test]
 fn a_payment_from_its_creation_to_paid() {
     let page = Page::open();
-    start(page.handle, "DYNQR").unwrap();
+    page.run(|handle| start(handle, "DYNQR").unwrap());
     assert!(page.last_heard().starts_with("unknown "), "{}", page.last_heard());
     assert_eq!(page.asked(), [r#"PUT /v1/orders/NUMBER {"scene":"DYNQR"}"#]);
     page.answer(200, PENDING);
@@ -109,18 +117,18 @@ fn a_payment_from_its_creation_to_paid() {
     assert_eq!(before, format!("pending {number} 12.50 AED DYNQR https://pay.example/1"));
     assert!((1..=60_000).contains(&left.parse::<u32>().unwrap()), "{heard}");
     assert_eq!(page.asked(), [""; 0], "nobody pays within the first seconds");
-    attend(page.handle);
+    page.run(attend);
     assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1" wait=25"#]);
     page.answer(200, PAID);
     assert_eq!(page.last_heard().trim_end(), format!("paid {number} 12.50 AED"));
-    resume(page.handle);
+    page.run(resume);
     assert_eq!(page.asked(), [""; 0], "nothing is asked about a paid order");
 }
 
 #[wasm_bindgen_test]
 fn a_backend_that_does_not_hold_is_not_asked_again_at_once() {
     let page = Page::started(200, PENDING);
-    attend(page.handle);
+    page.run(attend);
     page.asked();
     page.answer(304, "");
     assert_eq!(page.asked(), [""; 0]);
@@ -132,7 +140,7 @@ fn the_number_outlives_the_page() {
     let number = first.last_heard().split(' ').nth(1).unwrap().to_owned();
     let second = Page::open();
     restore(second.handle, &first.kept.borrow());
-    resume(second.handle);
+    second.run(resume);
     assert_eq!(second.asked(), ["GET /v1/orders/NUMBER"]);
     second.answer(200, PAID);
     assert_eq!(second.last_heard().split(' ').nth(1), Some(&number[..]));
@@ -143,7 +151,7 @@ fn what_is_kept_and_cannot_be_read_is_nothing() {
     for kept in ["", "1 <script> DYNQR"] {
         let page = Page::open();
         restore(page.handle, kept);
-        resume(page.handle);
+        page.run(resume);
         assert_eq!(page.asked(), ["GET /v1/purchase"]);
         page.answer(404, "");
         assert_eq!(page.last_heard(), "idle");
@@ -182,7 +190,7 @@ fn what_cannot_be_read_or_believed_is_no_outcome() {
 #[wasm_bindgen_test]
 fn an_amount_other_than_the_shown_one_is_not_believed() {
     let page = Page::expecting("12.51");
-    start(page.handle, "").unwrap();
+    page.run(|handle| start(handle, "").unwrap());
     page.answer(200, PENDING);
     assert!(page.heard.borrow()[0].starts_with("unknown "), "{}", page.heard.borrow()[0]);
     assert_eq!(page.heard.borrow()[1..], ["alert mismatch"]);
@@ -203,7 +211,7 @@ fn a_refusal_that_is_not_the_proxys_is_trouble() {
     for (status, json) in [(403, ""), (401, "{}"), (400, "null"), (409, r#"{"code":7}"#), (451, r#""code""#)] {
         let page = Page::started(status, json);
         assert!(page.last_heard().starts_with("unknown "), "{status} {json}: {}", page.last_heard());
-        attend(page.handle);
+        page.run(attend);
         assert_eq!(page.asked().len(), 2, "{status} {json}: it is asked again");
     }
 }
@@ -221,7 +229,7 @@ fn a_conflict_is_told_and_alerts() {
 fn failures_in_a_row_alert() {
     let page = Page::started(500, "");
     for _ in 0..2 {
-        attend(page.handle);
+        page.run(attend);
         page.answer(500, "");
     }
     assert_eq!(page.last_heard(), "alert failing");
@@ -231,7 +239,7 @@ fn failures_in_a_row_alert() {
 fn a_retry_asks_and_sends_the_same_creation_again() {
     let page = Page::started(200, PENDING);
     page.asked();
-    retry(page.handle);
+    page.run(retry);
     page.answer(200, PENDING);
     assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1""#, "PUT /v1/orders/NUMBER {}"]);
 }
@@ -239,8 +247,8 @@ fn a_retry_asks_and_sends_the_same_creation_again() {
 #[wasm_bindgen_test]
 fn every_view_is_heard_in_its_order_when_a_cancel_is_followed_by_a_start() {
     let page = Page::started(200, PENDING);
-    cancel(page.handle);
-    start(page.handle, "").unwrap();
+    page.run(cancel);
+    page.run(|handle| start(handle, "").unwrap());
     page.answer(200, PENDING);
     page.heard.take();
     let failed = PAID.replace("\"paid\"", "\"failed\"").replace("PAID_SUCCESS", "FAILURE");
@@ -255,21 +263,21 @@ fn every_view_is_heard_in_its_order_when_a_cancel_is_followed_by_a_start() {
 fn a_tab_that_follows_hears_what_can_be_read_and_asks_before_it_believes_an_end() {
     let page = Page::started(200, PENDING);
     let number = page.last_heard().split(' ').nth(1).unwrap().to_owned();
-    let hear = |json: &str| {
-        hear(page.handle, &JSON::parse(&json.replace("NUMBER", &number)).unwrap());
+    let told = |json: &str| {
+        page.run(|handle| hear(handle, &JSON::parse(&json.replace("NUMBER", &number)).unwrap()));
     };
-    lead(page.handle, false);
+    page.run(|handle| lead(handle, false));
     page.asked();
     page.heard.take();
     for json in ["null", "7", "\"paid\"", "[]", "{}", r#"{"orderNumber":"NUMBER","status":"paid"}"#] {
-        hear(json);
+        told(json);
     }
-    attend(page.handle);
+    page.run(attend);
     assert_eq!((page.heard.take().len(), page.asked().len()), (0, 0), "nonsense says nothing, and the leader asks");
-    hear(&PENDING.replace("pay.example/1", "pay.example/2").replace("\"version\":1", "\"version\":2"));
+    told(&PENDING.replace("pay.example/1", "pay.example/2").replace("\"version\":1", "\"version\":2"));
     assert!(page.last_heard().contains("pay.example/2"), "{}", page.last_heard());
     assert_eq!(page.asked(), [""; 0]);
-    hear(PAID);
+    told(PAID);
     assert!(page.last_heard().starts_with("pending "), "{}", page.last_heard());
     assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "2""#]);
     page.answer(200, &PAID.replace("\"version\":2", "\"version\":3"));
@@ -281,9 +289,9 @@ fn a_page_that_becomes_visible_or_leads_again_asks_at_once() {
     for tell in [show, lead as fn(usize, bool)] {
         let page = Page::started(200, PENDING);
         page.asked();
-        tell(page.handle, false);
+        page.run(|handle| tell(handle, false));
         assert_eq!(page.asked(), [""; 0]);
-        tell(page.handle, true);
+        page.run(|handle| tell(handle, true));
         assert_eq!(page.asked(), [r#"GET /v1/orders/NUMBER "1" wait=25"#]);
     }
 }
@@ -299,12 +307,12 @@ fn an_order_under_another_number_is_gone_on_with() {
 #[wasm_bindgen_test]
 fn a_closed_checkout_hears_and_asks_nothing_more() {
     let page = Page::open();
-    start(page.handle, "").unwrap();
+    page.run(|handle| start(handle, "").unwrap());
     close(page.handle);
     page.heard.take();
     page.asked();
-    cancel(page.handle);
-    resume(page.handle);
+    page.run(cancel);
+    page.run(resume);
     assert_eq!((page.heard.take().len(), page.asked().len()), (0, 0));
 }
 

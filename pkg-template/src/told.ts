@@ -1,4 +1,4 @@
-// What the core tells, in its fixed places, as the statuses and errors that a page reads.
+// What the core wants done and tells, in its fixed places; and what it tells as the statuses and errors that a page reads.
 
 import type { AlertCode, CheckoutStatus, Failure, Money, Scene } from './checkout.js';
 import { type ErrorCode, PaybyCheckoutError } from './error.js';
@@ -30,6 +30,20 @@ export type Stop = readonly [
 
 /** What the core tells: by its first place, something to keep, an alert, why it stopped, or a status. */
 export type Told = readonly [what: 'save', text: string] | readonly [what: 'alert', code: AlertCode] | Stop | View;
+
+/** A request to the proxy. */
+export type Request = readonly [
+  what: 'send',
+  method: string,
+  path: string,
+  body: string | undefined,
+  ifNoneMatch: string | undefined,
+  prefer: string | undefined,
+  timeLimit: number,
+];
+
+/** What the core wants done: to send a request, to drop it, to be woken after so many milliseconds or not at all, or to tell. */
+export type Wanted = Request | readonly [what: 'abort'] | readonly [what: 'wake', after: number | undefined] | Told;
 
 export function statusOf(view: View): CheckoutStatus {
   const [status, orderNumber, decimal, currency, scene, payUrl, expiresInMs, cancelling, reason, code, message] = view;
