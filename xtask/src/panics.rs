@@ -3,7 +3,8 @@
 //! A panic ends in a trap there; its message goes nowhere. What puts the message together, the standard library's formatting
 //! with all that it needs, is a seventh of a small module. So each function that never returns becomes a bare trap, and so does
 //! each formatting function, provided that nothing but those calls it: that is checked, and the build fails if our own code
-//! has begun to format. With them goes what they would have said: the names of source files, and where in them.
+//! has begun to format. With them goes what they would have said: their texts, the names of source
+//! files, and where in them.
 //!
 //! wasm-bindgen leaves in the function table what it described closures and futures with. A closure is invoked from JavaScript
 //! by an export, a future is polled by an executor that is exported; what is not among the exports is never called.
@@ -35,6 +36,30 @@ const PANICS: &[&str] = &[
     "std::thread::local::panic_access_error",
 ];
 
+/// What the standard library would say, and what it would put numbers together with. Only the functions that are taken out
+/// read it; what is missing here is only a few bytes too many.
+const TEXTS: &[&[u8]] = &[
+    b"\x16slice index starts at \xc0\r but ends at \xc0\0",
+    b" index out of bounds: the len is \xc0\x12 but the index is \xc0\0",
+    b"\x12range start index \xc0\" out of range for slice of length \xc0\0",
+    b"\x10range end index \xc0\" out of range for slice of length \xc0\0",
+    b"\x11min > max. min = \xc0\x08, max = \xc0\0",
+    b"Hcannot access a Thread Local Storage value during or after destruction: \xc0\0",
+    b"&copy_from_slice: source slice length (\xc0+) does not match destination slice length (\xc0\x01)",
+    b"Tried to shrink to a larger capacity",
+    b"AccessError",
+    b"capacity overflow",
+    b"RefCell already mutably borrowed",
+    b"RefCell already borrowed",
+    b"0123456789abcdef} }",
+    b"0x0123456789ABCDEF",
+    b"0001020304050607080910111213141516171819\
+      2021222324252627282930313233343536373839\
+      4041424344454647484950515253545556575859\
+      6061626364656667686970717273747576777879\
+      8081828384858687888990919293949596979899",
+];
+
 /// Makes the functions that never return, and those that only they need, bare traps.
 pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
     let named = |is: &dyn Fn(&str) -> bool| -> BTreeSet<FunctionId> {
@@ -61,17 +86,21 @@ pub(crate) fn trap_at_once(module: &mut Module) -> Result<()> {
             function.builder_mut().func_body().unreachable();
         }
     }
-    forget_places(module);
+    forget_messages(module);
     Ok(())
 }
 
-/// Blanks the places that panics would have named, `{file, its length, line, column}`, and the files' names.
-fn forget_places(module: &mut Module) {
+/// Blanks what panics would have said, the places that they would have named, `{file, its length, line, column}`, and the
+/// files' names.
+fn forget_messages(module: &mut Module) {
     let all: Vec<_> = module.data.iter().map(walrus::Data::id).collect();
     for id in all {
         let data = module.data.get_mut(id);
         if let Some(base) = address(data) {
             blank_places(&mut data.value, base);
+            for text in TEXTS {
+                blank(&mut data.value, text);
+            }
         }
     }
 }
@@ -90,6 +119,13 @@ fn blank_places(bytes: &mut [u8], base: usize) {
     let places = (0..bytes.len()).step_by(4).filter_map(|at| Some([at..at + 16, file(at)?]));
     for range in places.flatten().collect::<Vec<_>>() {
         bytes[range].fill(0);
+    }
+}
+
+/// Blanks a text wherever it is among the bytes.
+fn blank(bytes: &mut [u8], text: &[u8]) {
+    while let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+        bytes[at..at + text.len()].fill(0);
     }
 }
 
@@ -178,6 +214,13 @@ mod tests {
         bytes[3..11].fill(0);
         bytes[16..32].fill(0);
         assert_eq!(blank, bytes);
+    }
+
+    #[test]
+    fn a_text_is_blanked_wherever_it_is() {
+        let mut bytes = *b"a text, the text";
+        blank(&mut bytes, b"text");
+        assert_eq!(&bytes, b"a \0\0\0\0, the \0\0\0\0");
     }
 
     #[test]
