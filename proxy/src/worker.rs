@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use payby_checkout::hop::{Errand, Heard, Outcome, Round, Step};
+use payby_checkout::hop::{Errand, Heard, Outcome, Round, Standing, Step};
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::schedule;
@@ -270,13 +270,15 @@ async fn round(app: &App, lease: &Lease, errand: Errand) -> Result<Went, Error> 
 
 /// Writes down that the step is taken, takes it, and writes down what came of it. `None`: somebody else has the order.
 async fn call(app: &App, lease: &Lease, order: &Order, step: Step) -> Result<Option<Heard>, Error> {
-    let (number, now, begun) = (&order.number, app.now(), Instant::now());
-    let Some((_, attempt)) = app.change_held(lease, |order| order.at_gateway.begin(step, now.moment())).await? else {
+    let (number, woke) = (&order.number, Instant::now());
+    let begin = |order: &mut Order| order.at_gateway.begin(step, app.now().moment());
+    let Some((_, attempt)) = app.change_held(lease, begin).await? else {
         return Ok(None);
     };
+    let now = app.now();
     let outcome = match step {
         // This process was asleep: the lease may end before the call would.
-        _ if begun.elapsed() >= Duration::from_millis(RESERVE.0) => Outcome::Unknown,
+        _ if woke.elapsed() >= Duration::from_millis(RESERVE.0) => Outcome::Unknown,
         Step::Place => app.gateway.place(number, order.amount, &order.biz_content, now).await,
         Step::Cancel => app.gateway.cancel(number, order.amount, now).await,
         _ => app.gateway.query(number, order.amount, now).await,
@@ -286,10 +288,23 @@ async fn call(app: &App, lease: &Lease, order: &Order, step: Step) -> Result<Opt
     }
     let told =
         if let Outcome::Known { state, pay_url } = &outcome { Some((state.clone(), pay_url.clone())) } else { None };
-    let finished = app.change_held(lease, |order| order.at_gateway.finish(attempt, outcome)).await?;
+    let finish = |order: &mut Order| {
+        note_sent(&mut order.at_gateway, step, now.moment());
+        order.at_gateway.finish(attempt, outcome)
+    };
+    let finished = app.change_held(lease, finish).await?;
     if let (None, Some((state, pay_url))) = (&finished, told) {
         // What PayBy has said is true, whoever has the order now.
         app.change(number, |order| order.at_gateway.learn(&state, pay_url)).await?;
     }
     Ok(finished.map(|(_, heard)| heard))
+}
+
+/// R9 counts from when the call was sent, which is after that was written down: under load, noticeably so.
+fn note_sent(standing: &mut Standing, step: Step, at: Millis) {
+    match step {
+        Step::Query => standing.queried_at = Some(at),
+        Step::Cancel => standing.cancel_sent_at = Some(at),
+        Step::Place | Step::Close(_) | Step::Done => {}
+    }
 }

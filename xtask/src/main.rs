@@ -14,6 +14,7 @@
 //! | how WebAssembly tests run in a browser | [`wasm_test_runner`] |
 //! | how the proxy's API is held against its description | [`api`] |
 //! | how the simulation is run | [`sim`] |
+//! | how several proxies are tried together | [`instances`] |
 //! | what is measured against what | [`mod@bench`] |
 //! | how ours and other front ends watch an order | [`watch`] |
 //! | what is installed, and how | [`tools`] |
@@ -27,6 +28,7 @@ mod build;
 mod children;
 mod demo;
 mod inline;
+mod instances;
 mod package;
 mod panics;
 mod process;
@@ -72,6 +74,8 @@ enum Command {
     Api(api::Options),
     /// Runs page, proxy and gateway in one simulation, with faults, from many seeds.
     Sim(sim::Options),
+    /// Runs two proxies over one PostgreSQL at full size, killing them.
+    Instances,
     /// Measures the package against what shops use in its place.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -103,6 +107,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { step, name } => test::test(step, name.as_deref()),
         Command::Api(options) => api::api(&options),
         Command::Sim(options) => sim::sim(&options),
+        Command::Instances => instances::instances(),
         Command::Bench(what) => bench::bench(what),
         Command::WasmTestRunner { arguments } => wasm_test_runner::run(arguments),
     }

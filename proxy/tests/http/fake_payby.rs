@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -71,6 +72,9 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// The body, in its own bytes.
     pub(crate) body: String,
+    /// When it arrived.
+    #[allow(dead_code, reason = "this file is part of two test programs")]
+    pub(crate) at: Instant,
 }
 
 impl Call {
@@ -163,6 +167,22 @@ impl FakePayby {
     }
 }
 
+/// What the tests of several instances need besides.
+#[allow(dead_code, reason = "this file is part of two test programs")]
+impl FakePayby {
+    /// A customer pays the order, if it can be paid.
+    pub(crate) fn pay(&self, number: &str) -> bool {
+        let mut state = self.0.state.lock().unwrap();
+        let order = state.orders.get_mut(number).filter(|(status, _)| *status == "CREATED");
+        order.is_some_and(|order| std::mem::replace(order, ("PAID_SUCCESS", None)).0 == "CREATED")
+    }
+
+    /// What the order's status is; `None` if nobody has created it.
+    pub(crate) fn status(&self, number: &str) -> Option<&'static str> {
+        self.0.state.lock().unwrap().orders.get(number).map(|(status, _)| *status)
+    }
+}
+
 async fn call(State(fake): State<FakePayby>, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let inner = &fake.0;
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -171,7 +191,7 @@ async fn call(State(fake): State<FakePayby>, Path(name): Path<String>, headers: 
         && header("content-language") == "en"
         && header("partner-id") == "200000000001";
     let text = String::from_utf8(body.to_vec()).unwrap();
-    inner.calls.send_modify(|calls| calls.push(Call { name: name.clone(), body: text.clone() }));
+    inner.calls.send_modify(|calls| calls.push(Call { name: name.clone(), body: text.clone(), at: Instant::now() }));
     if !is_signed || !is_proper {
         return signed(&fake, &json!({"head": {"applyStatus": "ERROR", "code": "400"}}).to_string());
     }
