@@ -192,6 +192,136 @@ impl Snapshot {
     }
 }
 
+/// `POST /v1/orders/{orderNumber}/refunds`: the shop's server gives money back.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AskRefund {
+    /// The refund's number, made by the shop, by the rule of order numbers. The same on every attempt.
+    pub refund_number: OrderNumber,
+    /// How much goes back, in the order's currency.
+    pub amount: Amount,
+    /// Why, as the payer may read it, 1 to 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1F\x7F-\x9F]*$"))]
+    pub reason: Option<String>,
+}
+
+/// Where a refund stands.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refund {
+    /// Which refund.
+    pub refund_number: OrderNumber,
+    /// Of which order.
+    pub order_number: OrderNumber,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// How much goes back.
+    pub amount: Money,
+    /// Why it was not made, with `status: failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Refusal>,
+}
+
+/// Where a refund stands. Reports come late, twice and out of order, so they are merged.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefundStatus {
+    /// PayBy has said nothing of it yet.
+    Unknown,
+    /// PayBy has it.
+    Pending,
+    /// It is deducted from the merchant.
+    Deducted,
+    /// It is with the payer, or with their bank.
+    Refunded,
+    /// It was not made.
+    Failed,
+    /// PayBy has said both; a person has to look.
+    Conflict,
+}
+
+impl RefundStatus {
+    const ALL: [Self; 6] = [Self::Unknown, Self::Pending, Self::Deducted, Self::Refunded, Self::Failed, Self::Conflict];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Pending => "pending",
+            Self::Deducted => "deducted",
+            Self::Refunded => "refunded",
+            Self::Failed => "failed",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// Whether it can no longer change.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Refunded | Self::Failed | Self::Conflict)
+    }
+
+    /// What is known when both were said, in whatever order.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        match (self.min(other), self.max(other)) {
+            (Self::Refunded, Self::Failed) => Self::Conflict,
+            (_, more) => more,
+        }
+    }
+}
+
+/// Why PayBy did not do something.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its code.
+    pub code: String,
+    /// The code in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// `GET /v1/transfers/{transferNumber}`: where a transfer stands, as PayBy has just said.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    /// Which transfer.
+    pub transfer_number: OrderNumber,
+    /// Where it stands.
+    pub status: TransferStatus,
+    /// How much.
+    pub amount: Money,
+    /// Why it was not made, with `status: failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Refusal>,
+}
+
+/// Where a transfer stands.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransferStatus {
+    /// PayBy has it.
+    Pending,
+    /// It has arrived.
+    Arrived,
+    /// It was not made.
+    Failed,
+}
+
 /// An error, as RFC 9457 has it, with a stable `code` and, where an order explains it, that order.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +362,14 @@ pub enum ProblemCode {
     OrderLive,
     /// 409: the purchase is paid already, by that order.
     PurchasePaid,
+    /// 409: the order is not paid, or its payment is given back already.
+    OrderNotPaid,
+    /// 409: the refund's number names a refund with other parameters.
+    RefundDiffers,
+    /// 409: it is more than is left of the payment.
+    RefundExceeds,
+    /// 409: PayBy will not revoke the order.
+    RevokeRefused,
     /// 413: the body is too large.
     TooLarge,
     /// 415: the body is not JSON.
@@ -253,7 +391,14 @@ impl ProblemCode {
             Self::Unauthorized => 401,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::PurchaseDiffers | Self::OrderDiffers | Self::OrderLive | Self::PurchasePaid => 409,
+            Self::PurchaseDiffers
+            | Self::OrderDiffers
+            | Self::OrderLive
+            | Self::PurchasePaid
+            | Self::OrderNotPaid
+            | Self::RefundDiffers
+            | Self::RefundExceeds
+            | Self::RevokeRefused => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::RateLimited => 429,
@@ -329,6 +474,30 @@ mod tests {
         for state in [OrderState::refused("601".into(), None), OrderState::given_up(FailureReason::Cancelled)] {
             let snapshot = Snapshot::of_state("M-1".parse().unwrap(), &state, money, Scene::Dynqr, 2);
             assert_eq!(snapshot.state(), Some(state));
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_refund_does_not_depend_on_the_order_of_the_reports() {
+        use RefundStatus::{Conflict, Deducted, Failed, Pending, Refunded, Unknown};
+
+        for (one, other, both) in [
+            (Unknown, Pending, Pending),
+            (Pending, Deducted, Deducted),
+            (Deducted, Failed, Failed),
+            (Deducted, Refunded, Refunded),
+            (Refunded, Failed, Conflict),
+            (Conflict, Refunded, Conflict),
+        ] {
+            assert_eq!((one.merge(other), other.merge(one), both.merge(one)), (both, both, both), "{one:?} {other:?}");
+        }
+        for one in RefundStatus::ALL {
+            assert_eq!((one.merge(one), RefundStatus::from_name(one.as_str())), (one, Some(one)));
+            for (two, three) in
+                RefundStatus::ALL.into_iter().flat_map(|two| RefundStatus::ALL.map(|three| (two, three)))
+            {
+                assert_eq!(one.merge(two).merge(three), one.merge(two.merge(three)));
+            }
         }
     }
 

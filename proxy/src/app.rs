@@ -1,7 +1,7 @@
 //! What the handlers and the workers share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use payby_checkout::hop::Policy;
@@ -56,6 +56,8 @@ pub struct Shared {
     pub token_lifetime: Millis,
     /// How long an order can be paid, if its purchase does not say.
     pub pay_within: Millis,
+    /// When the database was last written by [`Shared::can_write`].
+    pub probed: tokio::sync::Mutex<Option<Instant>>,
     /// Turns true once, at the end.
     pub stopping: watch::Sender<bool>,
     /// How many tasks are at work.
@@ -67,6 +69,21 @@ impl Shared {
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// Whether the database can be written. Asked again within a second, the answer is the same: anybody can ask.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn can_write(&self) -> Result<(), store::Error> {
+        let mut probed = self.probed.lock().await;
+        if probed.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return Ok(());
+        }
+        *probed = None;
+        self.store.probe(self.now()).await?;
+        *probed = Some(Instant::now());
+        Ok(())
     }
 
     /// Runs something to its end, whether or not whoever asked for it stays to see it.

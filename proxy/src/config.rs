@@ -137,7 +137,7 @@ impl Config {
     /// Every mistake there is, not only the first.
     pub async fn load(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self, Mistakes> {
         let mut reader = Reader::open(file, environment)?;
-        let database_url = reader.text_or("database.url", "sqlite://payby-proxy.db");
+        let database_url = database_url(&mut reader);
         if let Some(url) = &database_url {
             check_database(&mut reader, url).await;
         }
@@ -147,6 +147,16 @@ impl Config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(Mistakes(mistakes)),
         }
+    }
+
+    /// The database alone, for who is about to change its tables.
+    ///
+    /// # Errors
+    /// The settings cannot be read.
+    pub fn database_url(file: Option<&Path>, environment: HashMap<String, String>) -> Result<SecretString, Mistakes> {
+        let mut reader = Reader::open(file, environment)?;
+        let url = database_url(&mut reader);
+        url.map(SecretString::from).ok_or_else(|| Mistakes(reader.mistakes()))
     }
 
     /// The URL that PayBy sends notifications to, if the proxy listens there.
@@ -372,6 +382,10 @@ fn read_file(reader: &mut Reader, key: &str, path: &str) -> Option<String> {
     std::fs::read_to_string(path)
         .map_err(|error| reader.wrong(key, format!("names {path:?}, which cannot be read ({error})")))
         .ok()
+}
+
+fn database_url(reader: &mut Reader) -> Option<String> {
+    reader.text_or("database.url", "sqlite://payby-proxy.db")
 }
 
 async fn check_database(reader: &mut Reader, url: &str) {

@@ -7,18 +7,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
-use payby_checkout::gateway::wire::{AcquireBody, Answer, ApplyStatus, Head, OrderReference, Request, code, path};
+use payby_checkout::gateway::wire::{
+    AcquireBody, Answer, ApplyStatus, Head, OrderReference, RefundBody, RefundOrder, RefundReference, Request,
+    TransferBody, TransferOrder, code, path,
+};
 use payby_checkout::hop::Outcome;
 use payby_checkout::money::Money;
 use payby_checkout::order_number::OrderNumber;
+use payby_checkout::protocol::Refusal;
 use payby_checkout::time::UnixMillis;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LANGUAGE, CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::alerts::{Alerts, Kind};
 use crate::config::GatewayConfig;
 use crate::metrics::Metrics;
+use crate::store::RefundRow;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -33,6 +39,30 @@ pub struct Gateway {
     verifying: VerifyingKey,
     alerts: Alerts,
     metrics: Arc<Metrics>,
+}
+
+/// What came of a call about a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// Where it stands.
+    Known(Box<RefundOrder>),
+    /// No refund has the number (62007).
+    Missing,
+    /// It was judged, and not made.
+    Refused(Refusal),
+    /// It may or may not have been made (R2).
+    Unknown,
+}
+
+/// What PayBy says of something that is not kept here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told<T> {
+    /// Where it stands.
+    Known(T),
+    /// It does not know it.
+    Missing,
+    /// Nothing certain.
+    Unknown,
 }
 
 /// Why an answer says nothing certain.
@@ -84,6 +114,91 @@ impl Gateway {
         self.call_by_number(path::CANCEL_ORDER, number, amount, now).await
     }
 
+    /// `revokeOrder`.
+    pub async fn revoke(&self, number: &OrderNumber, amount: Money, now: UnixMillis) -> Outcome {
+        self.call_by_number(path::REVOKE_ORDER, number, amount, now).await
+    }
+
+    /// `refund/placeOrder`, with the parameters that were written down.
+    pub async fn place_refund(&self, refund: &RefundRow, now: UnixMillis) -> RefundOutcome {
+        self.call_refund(path::PLACE_REFUND, refund, Ok(refund.biz_content.clone()), now).await
+    }
+
+    /// `refund/getOrder`.
+    pub async fn query_refund(&self, refund: &RefundRow, now: UnixMillis) -> RefundOutcome {
+        let reference = RefundReference { refund_merchant_order_no: Some(refund.number.clone()), order_no: None };
+        self.call_refund(path::GET_REFUND, refund, serde_json::to_string(&reference), now).await
+    }
+
+    async fn call_refund(
+        &self,
+        path: &'static str,
+        refund: &RefundRow,
+        biz_content: serde_json::Result<String>,
+        now: UnixMillis,
+    ) -> RefundOutcome {
+        let begun = Instant::now();
+        let understood = match self.ask::<RefundBody>(path, biz_content, now).await {
+            Ok((_, Some(body))) => match refund_mismatch(&body.refund_order, refund) {
+                None => Ok(RefundOutcome::Known(Box::new(body.refund_order))),
+                Some(doubt) => Err(doubt),
+            },
+            Ok((head, None)) if head.code == code::REFUND_MERCHANT_ORDER_NO_NOT_EXIST => Ok(RefundOutcome::Missing),
+            Ok((head, None)) => Ok(RefundOutcome::Refused(Refusal { code: head.code, message: head.msg })),
+            Err(doubt) => Err(doubt),
+        };
+        let outcome = match &understood {
+            Ok(RefundOutcome::Known(_)) => "known",
+            Ok(RefundOutcome::Missing) => "missing",
+            Ok(RefundOutcome::Refused(_)) => "refused",
+            Ok(RefundOutcome::Unknown) | Err(_) => "unknown",
+        };
+        self.metrics.called(name_of(path), outcome, begun.elapsed());
+        tracing::info!(refund = %refund.number, path, outcome, "PayBy was asked about a refund");
+        understood.unwrap_or_else(|Doubt { why, alert }| {
+            tracing::warn!(refund = %refund.number, path, why, "the call's outcome is unknown");
+            if let Some(alert) = alert {
+                self.alerts.raise(alert, Some(&refund.number), why);
+            }
+            RefundOutcome::Unknown
+        })
+    }
+
+    /// `getTransferOrder`.
+    pub async fn query_transfer(&self, number: &OrderNumber, now: UnixMillis) -> Told<TransferOrder> {
+        let begun = Instant::now();
+        let reference = OrderReference { merchant_order_no: Some(number.clone()), order_no: None };
+        let biz_content = serde_json::to_string(&reference);
+        let (told, outcome) = match self.ask::<TransferBody>(path::GET_TRANSFER, biz_content, now).await {
+            Ok((_, Some(body))) if body.transfer_order.merchant_order_no == *number => {
+                (Told::Known(body.transfer_order), "known")
+            }
+            Ok((head, None)) if head.code == code::MERCHANT_ORDER_NO_NOT_EXIST => (Told::Missing, "missing"),
+            Ok(_) | Err(_) => (Told::Unknown, "unknown"),
+        };
+        self.metrics.called(name_of(path::GET_TRANSFER), outcome, begun.elapsed());
+        tracing::info!(transfer = %number, outcome, "PayBy was asked about a transfer");
+        told
+    }
+
+    /// Asks, and answers the head and, if it says yes, the body. What is neither yes nor no is a doubt.
+    async fn ask<B: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        biz_content: serde_json::Result<String>,
+        now: UnixMillis,
+    ) -> Result<(Head, Option<B>), Doubt> {
+        let biz_content = biz_content.map_err(|error| format!("nothing was sent: {error}"))?;
+        let Answer { head, body } = self.exchange(path, biz_content, now).await?;
+        self.note_rejection(&head);
+        match (head.apply_status, head.code.as_str(), body) {
+            (ApplyStatus::Success, code::SUCCESS, Some(body)) => Ok((head, Some(body))),
+            (_, code::SUCCESS, _) => Err("an answer that says neither yes nor no".to_owned().into()),
+            (_, unknown, _) if is_unknown(unknown) => Err(format!("PayBy answered {unknown}").into()),
+            _ => Ok((head, None)),
+        }
+    }
+
     async fn call_by_number(
         &self,
         path: &'static str,
@@ -117,8 +232,7 @@ impl Gateway {
             }
             Err(why) => Err(why.into()),
         };
-        let name = path.rsplit('/').next().unwrap_or(path);
-        self.metrics.called(name, outcome(understood.as_ref().ok()), begun.elapsed());
+        self.metrics.called(name_of(path), outcome(understood.as_ref().ok()), begun.elapsed());
         match &understood {
             Ok(Outcome::Known { state, .. }) => {
                 tracing::info!(%number, path, status = ?state.status(), "PayBy told the order");
@@ -145,7 +259,12 @@ impl Gateway {
     }
 
     /// Sends and receives; answers what PayBy has signed, or why nothing that it has signed came.
-    async fn exchange(&self, path: &str, biz_content: String, now: UnixMillis) -> Result<Answer<AcquireBody>, String> {
+    async fn exchange<B: DeserializeOwned>(
+        &self,
+        path: &str,
+        biz_content: String,
+        now: UnixMillis,
+    ) -> Result<Answer<B>, String> {
         let biz_content = RawValue::from_string(biz_content).map_err(|error| format!("nothing was sent: {error}"))?;
         let request = Request { request_time: now, biz_content: &biz_content };
         let body = serde_json::to_vec(&request).map_err(|error| format!("nothing was sent: {error}"))?;
@@ -194,15 +313,9 @@ fn understand(
             Some(why) => Err(why),
         },
         (_, code::SUCCESS, _) => Err("an answer that says neither yes nor no".to_owned().into()),
-        // 404, a service that is not available, may have become so half-way; a rate limit passes by itself.
-        (
-            _,
-            unknown @ (code::SYSTEM_ERROR
-            | code::SERVICE_TIMEOUT
-            | code::RATE_LIMIT_REJECT
-            | code::SERVICE_NOT_AVAILABLE),
-            _,
-        ) => Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default()).into()),
+        (_, unknown, _) if is_unknown(unknown) => {
+            Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default()).into())
+        }
         (_, code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST, _) => {
             Ok(Outcome::Taken)
         }
@@ -219,6 +332,29 @@ const fn outcome(understood: Option<&Outcome>) -> &'static str {
         Some(Outcome::Missing) => "missing",
         Some(Outcome::Refused { .. }) => "refused",
         Some(Outcome::Unknown) | None => "unknown",
+    }
+}
+
+/// 404, a service that is not available, may have become so half-way; a rate limit passes by itself.
+fn is_unknown(code: &str) -> bool {
+    [code::SYSTEM_ERROR, code::SERVICE_TIMEOUT, code::RATE_LIMIT_REJECT, code::SERVICE_NOT_AVAILABLE].contains(&code)
+}
+
+/// A call's name in the metrics.
+fn name_of(path: &'static str) -> &'static str {
+    path.strip_prefix("acquire2/").unwrap_or(path)
+}
+
+/// R10, for a refund.
+fn refund_mismatch(report: &RefundOrder, refund: &RefundRow) -> Option<Doubt> {
+    let is_of = |order: &OrderNumber| *order == refund.order_number;
+    if report.refund_merchant_order_no != refund.number || !report.origin_merchant_order_no.iter().all(is_of) {
+        Some(format!("the answer is about refund {}", report.refund_merchant_order_no).into())
+    } else if report.amount.0 != refund.amount {
+        let why = format!("the answer names {}, the refund is over {}", report.amount.0, refund.amount);
+        Some(Doubt { why, alert: Some(Kind::AmountMismatch) })
+    } else {
+        None
     }
 }
 

@@ -4,3 +4,4 @@ pub mod health;
 pub mod notifications;
 pub mod orders;
 pub mod purchases;
+pub mod refunds;

@@ -10,6 +10,7 @@
 //! | what is sent to the gateway next, and why | [`hop`](payby_checkout::hop), in the core |
 //! | what is believed of an answer | [`gateway`] |
 //! | what is written down, and when | [`store`], [`worker`] |
+//! | how money goes back | [`refunds`] |
 //! | who may ask | [`auth`] |
 //! | how much may be asked | [`limits`] |
 //! | the API's description | [`openapi`] |
@@ -30,6 +31,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod random;
+pub mod refunds;
 pub mod router;
 pub mod server;
 pub mod store;

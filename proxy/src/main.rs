@@ -1,5 +1,6 @@
 //! The proxy's command line.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +10,9 @@ use clap::{Parser, Subcommand};
 use payby_proxy::config::LogConfig;
 use payby_proxy::openapi::Document;
 use payby_proxy::random::{self, Hash};
+use payby_proxy::store::Store;
 use payby_proxy::{Config, start};
+use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +34,12 @@ enum Command {
     },
     /// Read the settings and the keys, open the database, and say what is wrong.
     Check {
+        /// The settings; those in the environment (`PAYBY_PROXY_…`) win.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Bring the database's tables up to date, and say what was done. `serve` does the same before it listens.
+    Migrate {
         /// The settings; those in the environment (`PAYBY_PROXY_…`) win.
         #[arg(long)]
         config: Option<PathBuf>,
@@ -60,6 +69,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             load(config).await?;
             say("the configuration is good")
         }
+        Command::Migrate { config } => migrate(config).await,
         Command::Openapi => say(Document::text().trim_end()),
         Command::NewApiKey => {
             let key = random::secret().context("the platform's random source failed")?;
@@ -69,11 +79,23 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+async fn migrate(file: Option<PathBuf>) -> anyhow::Result<()> {
+    let url = Config::database_url(file.as_deref(), environment())?;
+    let done = Store::migrate(url.expose_secret()).await.context("the database cannot be brought up to date")?;
+    if done.is_empty() {
+        return say("the tables are up to date; nothing was done");
+    }
+    done.iter().try_for_each(|migration| say(&format!("done: {migration}")))
+}
+
 async fn load(file: Option<PathBuf>) -> anyhow::Result<Config> {
-    let environment = std::env::vars_os()
+    Ok(Config::load(file.as_deref(), environment()).await?)
+}
+
+fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(Config::load(file.as_deref(), environment).await?)
+        .collect()
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

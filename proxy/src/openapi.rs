@@ -8,7 +8,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Object, PathItem, Ref, RefOr, Required, Response, ResponseBuilder, Type};
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{health, notifications, orders, purchases};
+use crate::handlers::{health, notifications, orders, purchases, refunds};
 
 /// The whole document.
 #[derive(OpenApi)]
@@ -27,6 +27,10 @@ use crate::handlers::{health, notifications, orders, purchases};
         orders::create,
         orders::read,
         orders::cancel,
+        refunds::revoke,
+        refunds::ask,
+        refunds::read,
+        refunds::transfer,
         notifications::receive,
         health::healthz,
         health::readyz,
@@ -59,7 +63,19 @@ fn problems(operation: &str) -> &'static [ProblemCode] {
         "openPurchase" => {
             &[P::InvalidRequest, P::Unauthorized, P::PurchaseDiffers, P::TooLarge, P::UnsupportedMediaType]
         }
-        "readPurchase" => &[P::Unauthorized, P::NotFound],
+        "revokeOrder" => &[P::Unauthorized, P::NotFound, P::RevokeRefused, P::Unavailable],
+        "askRefund" => &[
+            P::InvalidRequest,
+            P::Unauthorized,
+            P::NotFound,
+            P::OrderNotPaid,
+            P::RefundDiffers,
+            P::RefundExceeds,
+            P::TooLarge,
+            P::UnsupportedMediaType,
+        ],
+        "readTransfer" => &[P::Unauthorized, P::NotFound, P::Unavailable],
+        "readPurchase" | "readRefund" => &[P::Unauthorized, P::NotFound],
         "resumePurchase" | "readOrder" | "cancelOrder" => &[P::NotFound],
         "createOrder" => &[
             P::InvalidRequest,
@@ -168,6 +184,10 @@ const fn meaning(code: ProblemCode) -> &'static str {
             "the purchase has a live order under another number, which is in `order`; go on with it."
         }
         ProblemCode::PurchasePaid => "the purchase is paid already, by the order in `order`.",
+        ProblemCode::OrderNotPaid => "the order is not paid, or its payment is given back already.",
+        ProblemCode::RefundDiffers => "the refund's number names a refund with other parameters.",
+        ProblemCode::RefundExceeds => "it is more than is left of the payment.",
+        ProblemCode::RevokeRefused => "PayBy will not revoke the order.",
         ProblemCode::TooLarge => "the body is too large.",
         ProblemCode::UnsupportedMediaType => "the body is not named as JSON.",
         ProblemCode::RateLimited => "too many requests; the same one again after `Retry-After`.",

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::config::NOTIFICATIONS;
-use crate::handlers::{health, notifications, orders, purchases};
+use crate::handlers::{health, notifications, orders, purchases, refunds};
 use crate::limits;
 use crate::problem::DatabaseFailed;
 use crate::random;
@@ -34,6 +34,10 @@ pub fn router(app: App) -> Router {
     let shop_server = Router::new()
         .route("/v1/purchases", post(purchases::open))
         .route("/v1/purchases/{id}", get(purchases::read))
+        .route("/v1/orders/{order_number}/revoke", post(refunds::revoke))
+        .route("/v1/orders/{order_number}/refunds", post(refunds::ask))
+        .route("/v1/refunds/{refund_number}", get(refunds::read))
+        .route("/v1/transfers/{transfer_number}", get(refunds::transfer))
         .layer(from_fn_with_state(app.clone(), limits::api));
     let payby = Router::new()
         .route(NOTIFICATIONS, post(notifications::receive))

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::refunds;
 use crate::router::{operator_router, router};
 use crate::store::{self, Store};
 use crate::waiting::Waiting;
@@ -84,12 +85,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         api_keys: config.api_keys,
         token_lifetime: config.token_lifetime,
         pay_within: config.pay_within,
+        probed: tokio::sync::Mutex::default(),
         stopping: watch::Sender::new(false),
         tasks: watch::Sender::new(0),
     });
     app.store.begin_instance().await?;
     instances::start(&app, told);
     drop(app.spawn(worker::look_after(app.clone())));
+    drop(app.spawn(refunds::look_after(app.clone())));
     if let (Some(webhook), Some(queue)) = (config.webhook, queue) {
         drop(app.spawn(alerts::deliver(app.clone(), webhook, queue)));
     }

@@ -9,18 +9,21 @@ mod hints;
 mod lease;
 mod order;
 mod purchase;
+mod refund;
 
-use payby_checkout::gateway::wire::Notification;
+use payby_checkout::gateway::wire::{Notification, RefundNotification};
+use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
 use self::database::Kind;
 pub use self::hints::{Hint, Listener};
 pub use self::lease::Lease;
 pub use self::order::{Care, NewOrder, Order};
 pub use self::purchase::{NewPurchase, PurchaseRow};
+pub use self::refund::{NewRefund, RefundBegun, RefundRow};
 
 /// The database failed. Whether a change took effect is unknown.
 pub type Error = sqlx::Error;
@@ -82,6 +85,17 @@ pub enum Taken {
     Alert(String),
 }
 
+/// What came of [`Store::take_refund_notification`].
+#[derive(Debug)]
+pub enum RefundTaken {
+    /// It was merged into its refund: before and after.
+    Merged(Box<(RefundRow, RefundRow)>),
+    /// It had been taken before; nothing was done.
+    Repeated,
+    /// It was kept for a person to look at, and changed nothing. Why.
+    Alert(String),
+}
+
 impl Store {
     /// Opens the database and brings its tables up to date. An SQLite file is made if there is none, readable by its owner
     /// only.
@@ -93,12 +107,21 @@ impl Store {
         Ok(Self { pool: kind.open(url).await?, kind, url: url.into() })
     }
 
-    /// Whether the database answers.
+    /// Brings the tables up to date and answers what was done to them, in order; nothing, if they were.
     ///
     /// # Errors
-    /// It does not.
-    pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    /// As [`Store::open`].
+    pub async fn migrate(url: &str) -> Result<Vec<String>> {
+        Kind::of(url)?.migrate(url).await
+    }
+
+    /// Whether the database can be written.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn probe(&self, now: UnixMillis) -> Result<()> {
+        let sql = "INSERT INTO probe (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+        sqlx::query(sql).bind(integer(now.0)).execute(&self.pool).await.map(drop)
     }
 
     /// Closes every connection, once their work is done.
@@ -328,18 +351,8 @@ impl Store {
             }
             Some(order) => Ok(order),
         };
-        let inserted = sqlx::query(
-            "INSERT INTO notifications (notify_id, order_number, received_at, body, alert) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (notify_id) DO NOTHING",
-        )
-        .bind(&told.notify_id)
-        .bind(report.merchant_order_no.as_str())
-        .bind(integer(now.0))
-        .bind(body)
-        .bind(order.as_ref().err())
-        .execute(&mut *tx)
-        .await?;
-        if inserted.rows_affected() == 0 {
+        let number = &report.merchant_order_no;
+        if !keep_notification(&mut tx, &told.notify_id, number, body, order.as_ref().err(), now).await? {
             return Ok(Taken::Repeated);
         }
         let taken = match order {
@@ -354,9 +367,126 @@ impl Store {
         Ok(taken)
     }
 
+    /// Decides what a request for a refund means, and writes the intent down if it is new: never more than was paid.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn begin_refund(&self, new: &NewRefund) -> Result<RefundBegun> {
+        let mut tx = self.begin().await?;
+        let Some(order) = order::lock(&mut tx, self.kind, &new.order_number).await? else {
+            return Ok(RefundBegun::NoOrder);
+        };
+        let is_paid = order.status() == Status::Paid && !order.at_gateway.state.is_revoked();
+        let begun = refund::begin(&mut tx, new, is_paid.then_some(order.amount)).await?;
+        tx.commit().await?;
+        Ok(begun)
+    }
+
+    /// One refund.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refund(&self, number: &OrderNumber) -> Result<Option<RefundRow>> {
+        refund::by_number(&self.pool, number).await
+    }
+
+    /// Changes a refund and answers it before and after; `None` if there is no such refund.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_refund(
+        &self,
+        number: &OrderNumber,
+        change: impl FnOnce(&mut RefundRow) + Send,
+    ) -> Result<Option<(RefundRow, RefundRow)>> {
+        let mut tx = self.begin().await?;
+        let Some(before) = refund::lock(&mut tx, self.kind, number).await? else { return Ok(None) };
+        let mut after = before.clone();
+        change(&mut after);
+        refund::update(&mut tx, &after).await?;
+        tx.commit().await?;
+        Ok(Some((before, after)))
+    }
+
+    /// Takes the refund in hand, if it is due and not decided: until then nobody else does.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claim_refund(&self, number: &OrderNumber, now: Millis, until: Millis) -> Result<bool> {
+        refund::claim(&self.pool, number, now, until).await
+    }
+
+    /// The refunds that are due, so many at most.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn due_refunds(&self, now: Millis, most: usize) -> Result<Vec<OrderNumber>> {
+        refund::due(&self.pool, now, most).await
+    }
+
+    /// Takes a verified notification of a refund, as [`Store::take_notification`] does one of an order.
+    ///
+    /// # Errors
+    /// The database failed; the notification must not be acknowledged.
+    pub async fn take_refund_notification(
+        &self,
+        told: &RefundNotification,
+        body: &[u8],
+        now: UnixMillis,
+        learn: impl FnOnce(&mut RefundRow) + Send,
+    ) -> Result<RefundTaken> {
+        let mut tx = self.begin().await?;
+        let report = &told.refund_order;
+        let refund = match refund::lock(&mut tx, self.kind, &report.refund_merchant_order_no).await? {
+            None => Err("it names a refund that is not in this database".to_owned()),
+            Some(refund) if refund.amount != report.amount.0 => {
+                Err(format!("it names {}, the refund is over {}", report.amount.0, refund.amount))
+            }
+            Some(refund) => Ok(refund),
+        };
+        let number = &report.refund_merchant_order_no;
+        if !keep_notification(&mut tx, &told.notify_id, number, body, refund.as_ref().err(), now).await? {
+            return Ok(RefundTaken::Repeated);
+        }
+        let taken = match refund {
+            Ok(before) => {
+                let mut after = before.clone();
+                learn(&mut after);
+                refund::update(&mut tx, &after).await?;
+                RefundTaken::Merged(Box::new((before, after)))
+            }
+            Err(why) => RefundTaken::Alert(why),
+        };
+        tx.commit().await?;
+        Ok(taken)
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Any>> {
         self.kind.begin(&self.pool).await
     }
+}
+
+/// Keeps a notification with its bytes. Answers false if it was kept before.
+async fn keep_notification(
+    tx: &mut AnyConnection,
+    notify_id: &str,
+    number: &OrderNumber,
+    body: &[u8],
+    alert: Option<&String>,
+    now: UnixMillis,
+) -> Result<bool> {
+    let inserted = sqlx::query(
+        "INSERT INTO notifications (notify_id, order_number, received_at, body, alert) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (notify_id) DO NOTHING",
+    )
+    .bind(notify_id)
+    .bind(number.as_str())
+    .bind(integer(now.0))
+    .bind(body)
+    .bind(alert)
+    .execute(&mut *tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// SQL has no unsigned integers. No time, version or amount comes near the difference.

@@ -68,6 +68,19 @@ fn check_says_that_all_is_well_or_what_is_not() {
 }
 
 #[test]
+fn migrate_says_what_it_did_and_then_that_there_was_nothing_to_do() {
+    let folder = settings();
+    let migrate = || program().args(["migrate", "--config"]).arg(folder.path().join("proxy.toml")).output().unwrap();
+    let (code, out, err) = text(&migrate());
+    let done: Vec<_> = out.lines().collect();
+    assert_eq!((code, done[..2].to_vec(), err.as_str()), {
+        (Some(0), vec!["done: 0001 purchases orders notifications", "done: 0002 refunds"], "")
+    });
+    let nothing = "the tables are up to date; nothing was done\n".to_owned();
+    assert_eq!(text(&migrate()), (Some(0), nothing, String::new()));
+}
+
+#[test]
 fn a_new_api_key_comes_with_the_line_that_lets_it_in() {
     let (code, out, _) = text(&program().arg("new-api-key").output().unwrap());
     let mut lines = out.lines();

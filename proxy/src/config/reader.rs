@@ -70,6 +70,11 @@ impl Reader {
         self.mistakes.push(Mistake { key: key.to_owned(), origin, what: what.into() });
     }
 
+    /// The mistakes so far.
+    pub(super) fn mistakes(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+
     /// All the mistakes, those of nobody's keys last.
     pub(super) fn finish(mut self) -> Vec<Mistake> {
         let mut unknown: Vec<String> = self.values.keys().filter(|key| !self.known.contains(*key)).cloned().collect();

@@ -19,25 +19,26 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the proxy can serve: the database answers, and it is not about to stop.
+/// `GET /readyz`: the proxy can serve: the database can be written, and it is not about to stop. Its keys were
+/// loaded before it listened; PayBy is not asked, since a proxy without it still serves.
 ///
 /// # Errors
 /// [`ProblemCode::Unavailable`].
 #[utoipa::path(
     get, path = "/readyz", operation_id = "isReady", tag = "operator",
-    summary = "The database answers, and the proxy is not about to stop",
+    summary = "The database can be written, and the proxy is not about to stop",
     responses((status = 200, description = "`ready`", body = String, content_type = "text/plain; charset=utf-8"))
 )]
 pub async fn readyz(State(app): State<App>) -> ApiResult<&'static str> {
     if *app.stopping.borrow() {
         return Err(ApiError::new(ProblemCode::Unavailable, "the proxy is shutting down"));
     }
-    match app.store.ping().await {
+    match app.can_write().await {
         Ok(()) => Ok("ready\n"),
         Err(error) => {
-            tracing::error!(%error, "the database does not answer");
+            tracing::error!(%error, "the database cannot be written");
             app.metrics.database_failed();
-            Err(ApiError::new(ProblemCode::Unavailable, "the database does not answer"))
+            Err(ApiError::new(ProblemCode::Unavailable, "the database cannot be written"))
         }
     }
 }

@@ -4,14 +4,17 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use payby_checkout::gateway::signature;
-use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification};
+use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification, RefundNotification};
 use payby_checkout::protocol::ProblemCode;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::alerts::Kind;
 use crate::app::App;
 use crate::body::Raw;
 use crate::problem::{ApiError, ApiResult};
-use crate::store::Taken;
+use crate::refunds;
+use crate::store::{RefundRow, RefundTaken, Taken};
 
 /// `POST /payby/notifications`: verified over its raw bytes, read, kept and merged in one transaction, and only then
 /// acknowledged (I8). The same one again is acknowledged again and changes nothing (I10).
@@ -43,15 +46,52 @@ pub async fn receive(State(app): State<App>, headers: HeaderMap, body: ApiResult
         app.alerts.raise(Kind::NotificationForged, None, message);
         return Err(ApiError::new(ProblemCode::Unauthorized, "the signature does not verify"));
     }
-    let told: Notification = serde_json::from_slice(&body).map_err(|error| {
+    let unreadable = |error: serde_json::Error| {
         app.metrics.notified("unreadable");
         let message = format!("PayBy has signed a notification that cannot be read: {error}");
         app.alerts.raise(Kind::NotificationUnreadable, None, message);
         ApiError::new(ProblemCode::InvalidRequest, "the notification cannot be read")
-    })?;
+    };
+    let about: About = serde_json::from_slice(&body).map_err(unreadable)?;
+    if about.refund_order.is_some() {
+        let told = serde_json::from_slice(&body).map_err(unreadable)?;
+        take_refund(&app, &told, &body).await?;
+    } else {
+        let told = serde_json::from_slice(&body).map_err(unreadable)?;
+        take_order(&app, &told, &body).await?;
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], ACKNOWLEDGEMENT))
+}
+
+/// What a notification is about, of two things.
+#[derive(Deserialize)]
+struct About {
+    #[serde(rename = "refundOrder")]
+    refund_order: Option<IgnoredAny>,
+}
+
+async fn take_refund(app: &App, told: &RefundNotification, body: &[u8]) -> ApiResult<()> {
+    let number = &told.refund_order.refund_merchant_order_no;
+    let learn = |refund: &mut RefundRow| refunds::learn(refund, &told.refund_order);
+    match app.store.take_refund_notification(told, body, app.now(), learn).await? {
+        RefundTaken::Merged(changed) => {
+            app.metrics.notified("merged");
+            refunds::tell(app, &changed.0, &changed.1);
+        }
+        RefundTaken::Repeated => app.metrics.notified("repeated"),
+        RefundTaken::Alert(why) => {
+            app.metrics.notified("alert");
+            let message = format!("a notification of a refund (notify_id {}): {why}", told.notify_id);
+            app.alerts.raise(Kind::NotificationMismatch, Some(number), message);
+        }
+    }
+    Ok(())
+}
+
+async fn take_order(app: &App, told: &Notification, body: &[u8]) -> ApiResult<()> {
     let number = &told.acquire_order.merchant_order_no;
     let status = told.acquire_order.status;
-    match app.store.take_notification(&told, &body, app.now()).await? {
+    match app.store.take_notification(told, body, app.now()).await? {
         Taken::Merged(changed) => {
             app.metrics.notified("merged");
             tracing::info!(%number, ?status, notify_id = told.notify_id, "PayBy has notified");
@@ -70,5 +110,5 @@ pub async fn receive(State(app): State<App>, headers: HeaderMap, body: ApiResult
             app.alerts.raise(Kind::NotificationMismatch, Some(number), message);
         }
     }
-    Ok(([(header::CONTENT_TYPE, "application/json")], ACKNOWLEDGEMENT))
+    Ok(())
 }

@@ -9,13 +9,15 @@
 //!
 //! With those locks nothing has to be tried again: a change sees the row as it will be when it is written.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Row as _, Transaction};
 
 use super::{Error, Result};
 
@@ -48,6 +50,32 @@ impl Kind {
 
     /// Connects, and brings the tables up to date.
     pub(super) async fn open(self, url: &str) -> Result<AnyPool> {
+        let pool = self.connect(url).await?;
+        self.migrator().run(&pool).await?;
+        Ok(pool)
+    }
+
+    /// Brings the tables up to date, and answers what was done.
+    pub(super) async fn migrate(self, url: &str) -> Result<Vec<String>> {
+        let pool = self.connect(url).await?;
+        // Before the first migration there is no such table.
+        let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&pool).await.unwrap_or_default();
+        let before = rows.iter().map(|row| row.try_get("version")).collect::<Result<HashSet<i64>>>()?;
+        let migrator = self.migrator();
+        migrator.run(&pool).await?;
+        pool.close().await;
+        let done = migrator.iter().filter(|one| !before.contains(&one.version));
+        Ok(done.map(|one| format!("{:04} {}", one.version, one.description)).collect())
+    }
+
+    fn migrator(self) -> Migrator {
+        match self {
+            Self::Sqlite => sqlx::migrate!("./migrations/sqlite"),
+            Self::Postgres => sqlx::migrate!("./migrations/postgres"),
+        }
+    }
+
+    async fn connect(self, url: &str) -> Result<AnyPool> {
         sqlx::any::install_default_drivers();
         let (most, settings) = match self {
             Self::Sqlite => (8, OPEN_SQLITE),
@@ -58,17 +86,12 @@ impl Kind {
         }
         // What is asked is not logged: it is the same few statements, and their values are the customers'.
         let options = AnyConnectOptions::from_str(url)?.disable_statement_logging();
-        let pool = AnyPoolOptions::new()
+        AnyPoolOptions::new()
             .max_connections(most)
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(move |connection, _| Box::pin(async move { run(connection, settings).await }))
             .connect_with(options)
-            .await?;
-        match self {
-            Self::Sqlite => sqlx::migrate!("./migrations/sqlite").run(&pool).await?,
-            Self::Postgres => sqlx::migrate!("./migrations/postgres").run(&pool).await?,
-        }
-        Ok(pool)
+            .await
     }
 
     /// Begins a change.

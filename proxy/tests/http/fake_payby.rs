@@ -101,6 +101,8 @@ struct Inner {
 struct Truth {
     /// Status and `failCode` by number.
     orders: HashMap<String, (&'static str, Option<&'static str>)>,
+    /// Order, amount and status by number.
+    refunds: HashMap<String, (String, String, &'static str)>,
     faults: Vec<(&'static str, Fault)>,
 }
 
@@ -116,7 +118,7 @@ impl FakePayby {
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         *fake.0.base_url.lock().unwrap() = format!("http://{}/sgs/api", listener.local_addr().unwrap());
-        let router = Router::new().route("/sgs/api/acquire2/{call}", post(call)).with_state(fake.clone());
+        let router = Router::new().route("/sgs/api/{*call}", post(call)).with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         fake
     }
@@ -133,6 +135,17 @@ impl FakePayby {
     /// What the order's status is from now on.
     pub(crate) fn set(&self, number: &str, status: &'static str) {
         self.0.state.lock().unwrap().orders.insert(number.to_owned(), (status, None));
+    }
+
+    /// What the refund's status is from now on.
+    pub(crate) fn set_refund(&self, number: &str, status: &'static str) {
+        self.0.state.lock().unwrap().refunds.get_mut(number).unwrap().2 = status;
+    }
+
+    /// A refund's notification.
+    pub(crate) fn refund_notification(id: &str, number: &str, order: &str, amount: &str, status: &str) -> String {
+        let refund = refund(number, order, amount, status);
+        format!(r#"{{"notify_id":"{id}","notify_timestamp":1,"refundOrder":{refund}}}"#)
     }
 
     /// Lets every held call go on.
@@ -183,7 +196,8 @@ impl FakePayby {
     }
 }
 
-async fn call(State(fake): State<FakePayby>, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+async fn call(State(fake): State<FakePayby>, Path(path): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+    let name = path.strip_prefix("acquire2/").unwrap_or(&path).to_owned();
     let inner = &fake.0;
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_signed = inner.merchant.verify(&body, header("sign").as_bytes()).is_ok();
@@ -211,8 +225,13 @@ async fn call(State(fake): State<FakePayby>, Path(name): Path<String>, headers: 
         _ => {}
     }
     let request: Value = serde_json::from_str(&text).unwrap();
-    let number = request["bizContent"]["merchantOrderNo"].as_str().unwrap();
-    let answer = done(&fake, &name, number);
+    let biz_content = &request["bizContent"];
+    let number = biz_content["refundMerchantOrderNo"].as_str().or(biz_content["merchantOrderNo"].as_str()).unwrap();
+    let answer = match name.as_str() {
+        "refund/placeOrder" | "refund/getOrder" => refunded(&fake, &name, number, biz_content),
+        "transfer/getTransferOrder" => transferred(&fake, number),
+        _ => done(&fake, &name, number),
+    };
     match fault {
         Some(Fault::LostAnswer) => pending().await,
         Some(Fault::ChangedByte) => {
@@ -227,14 +246,52 @@ async fn call(State(fake): State<FakePayby>, Path(name): Path<String>, headers: 
     }
 }
 
+/// The same for refunds, whose answers have the amount of what was placed.
+fn refunded(fake: &FakePayby, name: &str, number: &str, biz_content: &Value) -> String {
+    let mut state = fake.0.state.lock().unwrap();
+    if name == "refund/placeOrder" && !state.refunds.contains_key(number) {
+        let (order, amount) = (&biz_content["originMerchantOrderNo"], &biz_content["amount"]["amount"]);
+        let money = format!("{:.2}", amount.as_f64().unwrap());
+        state.refunds.insert(number.to_owned(), (order.as_str().unwrap().to_owned(), money, "CREATED"));
+    }
+    match state.refunds.get(number) {
+        None => refusal("62007"),
+        Some((order, amount, status)) => {
+            let refund = refund(number, order, amount, status);
+            format!(r#"{{"head":{HEAD},"body":{{"refundOrder":{refund}}}}}"#)
+        }
+    }
+}
+
+fn refund(number: &str, order: &str, amount: &str, status: &str) -> String {
+    format!(
+        r#"{{"refundMerchantOrderNo":"{number}","orderNo":"131","originMerchantOrderNo":"{order}","status":"{status}","amount":{{"amount":{amount},"currency":"AED"}}}}"#
+    )
+}
+
+fn transferred(fake: &FakePayby, number: &str) -> String {
+    let Some((status, _)) = fake.0.state.lock().unwrap().orders.get(number).copied() else { return refusal("62004") };
+    let money = format!(r#"{{"amount":{AMOUNT},"currency":"AED"}}"#);
+    format!(
+        r#"{{"head":{HEAD},"body":{{"transferOrder":{{"merchantOrderNo":"{number}","orderNo":"131","status":"{status}","amount":{money},"beneficiaryIdentityType":"PHONE_NO","beneficiaryFullName":"A"}}}}}}"#
+    )
+}
+
+const HEAD: &str = r#"{"applyStatus":"SUCCESS","code":"0","msg":"SUCCESS","traceCode":"1","success":true}"#;
+
+fn refusal(code: &str) -> String {
+    json!({"head": {"applyStatus": "FAIL", "code": code, "msg": "NO"}}).to_string()
+}
+
 /// Does the call and says what an honest PayBy would.
 fn done(fake: &FakePayby, name: &str, number: &str) -> String {
     let mut state = fake.0.state.lock().unwrap();
     let known = state.orders.get(number).copied();
-    let refusal = |code: &str| json!({"head": {"applyStatus": "FAIL", "code": code, "msg": "NO"}}).to_string();
     let (status, fail_code) = match (name, known) {
         ("placeOrder", None) => ("CREATED", None),
         (_, None) => return refusal("62004"),
+        ("revokeOrder", Some(("CREATED" | "FAILURE", _))) => ("FAILURE", None),
+        ("revokeOrder", Some(_)) => ("REVOKED", None),
         ("placeOrder" | "cancelOrder", Some(("PAID_SUCCESS", _))) => return refusal("62001"),
         ("placeOrder" | "cancelOrder", Some(("FAILURE", _))) => return refusal("62002"),
         ("cancelOrder", Some(_)) => ("FAILURE", Some("CLOSED")),
@@ -246,12 +303,12 @@ fn done(fake: &FakePayby, name: &str, number: &str) -> String {
         _ => String::new(),
     };
     let order = order(number, status, fail_code, AMOUNT);
-    let head = r#"{"applyStatus":"SUCCESS","code":"0","msg":"SUCCESS","traceCode":"1","success":true}"#;
-    format!(r#"{{"head":{head},"body":{{"acquireOrder":{order}{pay}}}}}"#)
+    format!(r#"{{"head":{HEAD},"body":{{"acquireOrder":{order}{pay}}}}}"#)
 }
 
 fn order(number: &str, status: &str, fail_code: Option<&str>, amount: &str) -> String {
     let fail_code = fail_code.map(|code| format!(r#","failCode":"{code}""#)).unwrap_or_default();
+    let status = if status == "REVOKED" { r#"FAILURE","revoked":"true"# } else { status };
     let money = format!(r#"{{"amount":{amount},"currency":"AED"}}"#);
     format!(r#"{{"merchantOrderNo":"{number}","orderNo":"131","status":"{status}","totalAmount":{money}{fail_code}}}"#)
 }

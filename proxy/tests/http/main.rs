@@ -11,4 +11,5 @@ mod orders;
 mod protocol;
 mod proxy;
 mod purchases;
+mod refunds;
 mod waiting;

@@ -80,3 +80,11 @@ async fn the_operator_is_told_that_all_is_well() {
         assert_eq!(send(proxy.request(Method::GET, path)).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_proxy_whose_database_cannot_be_written_is_alive_and_not_ready() {
+    let proxy = Proxy::start().await;
+    proxy.break_database().await;
+    assert_eq!(send(proxy.request(Method::GET, "/readyz")).await.problem(), (503, "unavailable"));
+    assert_eq!(send(proxy.request(Method::GET, "/healthz")).await.status, 200);
+}

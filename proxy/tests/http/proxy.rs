@@ -139,6 +139,7 @@ impl Proxy {
         let url = format!("sqlite://{}", self.folder.path().join("proxy.db").display());
         let mut database = SqliteConnection::connect(&url).await.unwrap();
         sqlx::query("ALTER TABLE checkout_tokens RENAME TO gone").execute(&mut database).await.unwrap();
+        sqlx::query("ALTER TABLE probe RENAME TO gone_too").execute(&mut database).await.unwrap();
         sqlx::query("ALTER TABLE notifications RENAME TO gone_as_well").execute(&mut database).await.unwrap();
     }
 
@@ -178,6 +179,25 @@ impl Proxy {
 
     pub(crate) async fn cancel(&self, token: &str, number: &str) -> Answer {
         send(self.request(Method::POST, &format!("/v1/orders/{number}/cancel")).bearer_auth(token)).await
+    }
+
+    /// The shop's server asks, with its key.
+    pub(crate) async fn shop(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.request(method, path).bearer_auth(API_KEY);
+        send(match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        })
+        .await
+    }
+
+    /// A purchase of this reference whose order of this number is paid; its token.
+    pub(crate) async fn paid(&self, reference: &str, number: &str) -> String {
+        let token = self.token(reference).await;
+        self.put(&token, number).await;
+        self.payby.set(number, "PAID_SUCCESS");
+        self.notify(&FakePayby::notification(reference, number, "PAID_SUCCESS")).await;
+        token
     }
 
     /// PayBy notifies.
