@@ -62,7 +62,8 @@ impl Saved {
     /// What [`Saved::to_text`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
+        // With a bare `' '`, what searches for it would be 700 bytes larger in a page.
+        let mut words = text.split([' ']);
         let (version, number) = (words.next()?, words.next()?);
         let (scene, wanted, rest) = (words.next()?, words.next()?, words.next());
         let cancel_wanted = wanted == "cancel";

@@ -40,7 +40,7 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
       else if (wanted[0] === 'wake') {
         clearTimeout(timer);
         const [, after] = wanted;
-        if (after !== undefined) timer = setTimeout(run, Math.min(after, LONGEST_TIMER), core.wake);
+        if (after !== undefined) timer = setTimeout(() => run(core.wake), Math.min(after, LONGEST_TIMER));
       } else tell(wanted);
     }
   }

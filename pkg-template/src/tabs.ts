@@ -89,7 +89,7 @@ export function joinTabs(name: string, tab: Tab): Tabs {
   function lead(): void {
     leads = true;
     clearTimeout(timer);
-    timer = setInterval(say, BEAT);
+    timer = setInterval(() => say(), BEAT);
     say();
     tab.lead(true);
   }
@@ -107,7 +107,7 @@ export function joinTabs(name: string, tab: Tab): Tabs {
     if (!channel) return;
     isLed = isSeen;
     clearTimeout(timer);
-    timer = setTimeout(follow, SILENCE, false);
+    timer = setTimeout(() => follow(false), SILENCE);
     claim();
   }
 

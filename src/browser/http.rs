@@ -79,7 +79,8 @@ fn refusal(status: u16, json: &JsValue) -> Option<Answer> {
 /// A field of a JSON value; `undefined` where there is none. One import instead of a getter for each field, and no
 /// `from_value`, whose errors would drag float formatting into the page.
 fn field(json: &JsValue, name: &str) -> JsValue {
-    Reflect::get(json, &name.into()).unwrap_or(JsValue::UNDEFINED)
+    // On anything but an object it would throw; and of what throws, wasm-bindgen keeps a place in its table for ever.
+    if json.is_object() { Reflect::get(json, &name.into()).unwrap_or_default() } else { JsValue::UNDEFINED }
 }
 
 fn text(json: &JsValue, name: &str) -> Option<String> {
