@@ -144,6 +144,7 @@ async fn check(shop: &Shop, world: &World) {
         let status = timeout(Duration::from_mins(1), world.decided(token, number)).await.expect("it is decided");
         let is_paid = shop.payby.status(number) == Some("PAID_SUCCESS");
         assert_eq!(status == "paid", is_paid, "{number}: {status}");
+        assert_ne!(shop.payby.status(number), Some("CREATED"), "{number} can still be paid");
         if is_paid {
             paid.entry(*purchase).or_default().push(number);
         }
