@@ -62,8 +62,7 @@ impl World {
         let token = opened.body["token"].as_str().unwrap().to_owned();
         for attempt in 0..3 {
             let number = format!("N-{purchase}-{attempt}");
-            let begun = self.ask(|at| at.put(&token, &number)).await;
-            assert_eq!(begun.status, 200, "{:?}", begun.body);
+            self.begin(&token, &number).await;
             self.orders.lock().unwrap().insert(number.clone(), (purchase, token.clone()));
             match below(4) {
                 0 => return,
@@ -74,6 +73,16 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// Begins the order. Whoever gets no answer asks again, or has had enough at once.
+    async fn begin(&self, token: &str, number: &str) {
+        if attempt(self.client().put(token, number)).await.is_none() && below(2) == 0 {
+            let given_up = self.ask(|at| at.cancel(token, number)).await;
+            assert!(given_up.status == 200 || given_up.status == 404, "{:?}", given_up.body);
+        }
+        let begun = self.ask(|at| at.put(token, number)).await;
+        assert_eq!(begun.status, 200, "{:?}", begun.body);
     }
 
     /// How the order was decided; one that cannot be paid yet is given up.
@@ -124,13 +133,12 @@ async fn instances_that_are_killed_lose_no_intent_and_let_nothing_be_paid_twice(
     assert!(least >= Duration::from_secs(2), "R9: {least:?}");
 }
 
-/// At a moment of chance, in the middle of whatever it does; the other goes on, and a new one begins. Now and then PayBy fails as
-/// well.
+/// At a moment of chance, in the middle of whatever it does, such as waiting for PayBy; the other goes on, and a new one begins.
 async fn kill_one(shop: &Shop, world: &World, processes: &mut [Process; 2]) {
+    let call = ["placeOrder", "placeOrder", "getOrder", "cancelOrder"][below(4) as usize];
+    shop.payby.fail(call, [Fault::LostAnswer, Fault::LostRequest, Fault::Code("500")][below(3) as usize]);
     tokio::time::sleep(Duration::from_millis(u64::from(below(300)))).await;
     let index = below(2) as usize;
-    let call = ["placeOrder", "getOrder", "cancelOrder"][below(3) as usize];
-    shop.payby.fail(call, [Fault::LostAnswer, Fault::LostRequest, Fault::Code("500")][below(3) as usize]);
     processes[index].kill();
     processes[index] = shop.spawn();
     *world.instances[index].lock().unwrap() = processes[index].client.clone();
