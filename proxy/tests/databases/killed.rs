@@ -144,12 +144,20 @@ async fn kill_one(shop: &Shop, world: &World, processes: &mut [Process; 2]) {
     *world.instances[index].lock().unwrap() = processes[index].client.clone();
 }
 
-async fn check(shop: &Shop, world: &World) {
+async fn check(shop: &Shop, world: &Arc<World>) {
     // Those who went away come back, and find their order; one that they can still pay, they give up.
     let orders = world.orders.lock().unwrap().clone();
     let mut paid: HashMap<usize, Vec<&str>> = HashMap::new();
-    for (number, (purchase, token)) in &orders {
-        let status = timeout(Duration::from_mins(1), world.decided(token, number)).await.expect("it is decided");
+    let asking: Vec<_> = orders
+        .iter()
+        .map(|(number, (purchase, token))| {
+            let (world, number, token) = (Arc::clone(world), number.clone(), token.clone());
+            let decided = async move { timeout(Duration::from_mins(2), world.decided(&token, &number)).await };
+            (purchase, tokio::spawn(decided))
+        })
+        .collect();
+    for (number, (purchase, asking)) in orders.keys().zip(asking) {
+        let status = asking.await.unwrap().expect("it is decided");
         let is_paid = shop.payby.status(number) == Some("PAID_SUCCESS");
         assert_eq!(status == "paid", is_paid, "{number}: {status}");
         assert_ne!(shop.payby.status(number), Some("CREATED"), "{number} can still be paid");
