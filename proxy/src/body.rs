@@ -1,5 +1,7 @@
 //! What requests carry: bodies, bounded, JSON by name and by content; and the name in the path.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -10,6 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::ApiError;
+
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -41,10 +46,7 @@ impl FromRequest<App> for Raw {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        Bytes::from_request(request, app).await.map(Self).map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ProblemCode::TooLarge, "the body is too large"),
-            _ => ApiError::new(ProblemCode::InvalidRequest, "the body cannot be read to its end"),
-        })
+        read(request, app).await.map(Self)
     }
 }
 
@@ -78,6 +80,17 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for JsonOrEmpty<T> {
     }
 }
 
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let invalid = |detail| ApiError::new(ProblemCode::InvalidRequest, detail);
+    let Ok(read) = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await else {
+        return Err(invalid("the body has not come to its end in time"));
+    };
+    read.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ProblemCode::TooLarge, "the body is too large"),
+        _ => invalid("the body cannot be read to its end"),
+    })
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         ApiError::new(ProblemCode::InvalidRequest, format!("the body is not what this call takes: {error}"))
@@ -87,4 +100,39 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use axum::body::{Body, HttpBody};
+    use axum::response::IntoResponse as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A body of which nothing ever comes.
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+        let begun = Instant::now();
+        let error = read(Request::new(Body::new(Never)), &()).await.unwrap_err();
+        assert_eq!((begun.elapsed(), error.into_response().status()), (PATIENCE, StatusCode::BAD_REQUEST));
+    }
 }

@@ -20,6 +20,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LANGUAGE, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use crate::alerts::{Alerts, Kind};
 use crate::config::GatewayConfig;
@@ -261,7 +262,7 @@ impl Gateway {
     /// Sends and receives; answers what PayBy has signed, or why nothing that it has signed came.
     async fn exchange<B: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &'static str,
         biz_content: String,
         now: UnixMillis,
     ) -> Result<Answer<B>, String> {
@@ -269,6 +270,11 @@ impl Gateway {
         let request = Request { request_time: now, biz_content: &biz_content };
         let body = serde_json::to_vec(&request).map_err(|error| format!("nothing was sent: {error}"))?;
         let sign = self.signing.sign(&body);
+        let span = tracing::info_span!("gateway", call = name_of(path));
+        self.send(path, body, sign).instrument(span).await
+    }
+
+    async fn send<B: DeserializeOwned>(&self, path: &str, body: Vec<u8>, sign: String) -> Result<Answer<B>, String> {
         let mut response = self
             .http
             .post(format!("{}/{path}", self.base_url))

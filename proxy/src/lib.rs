@@ -35,6 +35,8 @@ pub mod refunds;
 pub mod router;
 pub mod server;
 pub mod store;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod waiting;
 pub mod worker;
 

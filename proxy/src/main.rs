@@ -11,10 +11,16 @@ use payby_proxy::config::LogConfig;
 use payby_proxy::openapi::Document;
 use payby_proxy::random::{self, Hash};
 use payby_proxy::store::Store;
+#[cfg(feature = "otel")]
+use payby_proxy::traces::Traces;
 use payby_proxy::{Config, start};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// The merchant's backend proxy for payby-checkout.
 #[derive(Parser)]
@@ -99,7 +105,12 @@ fn environment() -> HashMap<String, String> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    log_to_stderr(&config.log);
+    let layers = vec![log_to_stderr(&config.log)];
+    #[cfg(feature = "otel")]
+    let traces = config.traces.as_deref().map(Traces::to).transpose().context("traces cannot be sent")?;
+    #[cfg(feature = "otel")]
+    let layers: Vec<_> = layers.into_iter().chain(traces.as_ref().map(|traces| traces.layer().boxed())).collect();
+    tracing_subscriber::registry().with(layers).init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let running = start(config).await?;
@@ -110,19 +121,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("shutting down");
     running.shutdown().await;
+    #[cfg(feature = "otel")]
+    if let Some(traces) = traces {
+        // It waits for its own thread.
+        tokio::task::spawn_blocking(move || traces.shutdown()).await?;
+    }
     Ok(())
 }
 
-fn log_to_stderr(config: &LogConfig) {
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(&config.filter));
-    if config.json {
-        log.json().init();
-    } else {
-        log.init();
-    }
+fn log_to_stderr<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync> {
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let filter = EnvFilter::new(&config.filter);
+    if config.json { log.json().with_filter(filter).boxed() } else { log.with_filter(filter).boxed() }
 }
 
 /// What programs read.

@@ -128,3 +128,49 @@ async fn it_serves_until_it_is_told_to_stop_and_its_log_holds_no_secret() {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
 }
+
+/// With `--features otel`.
+#[cfg(feature = "otel")]
+#[tokio::test]
+async fn traces_have_requests_and_calls_and_no_token() {
+    let (sender, mut spans) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+    let take = move |body: axum::body::Bytes| {
+        let sender = sender.clone();
+        async move { sender.send(body.to_vec()).unwrap() }
+    };
+    let collector = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, collector).await });
+
+    let folder = settings();
+    let child = program()
+        .args(["serve", "--config"])
+        .arg(folder.path().join("proxy.toml"))
+        .env("PAYBY_PROXY_TRACES__ENDPOINT", endpoint)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let Ended(child) = &mut Ended(child);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim_end().strip_prefix("payby-proxy is listening on ").unwrap().to_owned();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let purchase = r#"{"reference":"r","amount":"1.00","currency":"AED","subject":"Tea"}"#;
+    let open = http.post(format!("{url}/v1/purchases")).bearer_auth(API_KEY).header("content-type", "application/json");
+    let opened = open.body(purchase).send().await.unwrap().text().await.unwrap();
+    let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
+    let token = opened["token"].as_str().unwrap();
+    http.put(format!("{url}/v1/orders/N-1")).bearer_auth(token).send().await.unwrap();
+
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let mut told = String::new();
+    let is_told =
+        |told: &str| ["/v1/orders/{order_number}", "gateway", "placeOrder"].iter().all(|word| told.contains(word));
+    while !is_told(&told) {
+        let body = tokio::time::timeout(std::time::Duration::from_secs(20), spans.recv()).await.unwrap().unwrap();
+        told.push_str(&String::from_utf8_lossy(&body));
+    }
+    assert!(!told.contains(token) && !told.contains(API_KEY));
+}

@@ -7,9 +7,11 @@ use payby_checkout::hop::{Policy, Step};
 use payby_checkout::money::{Currency, Money};
 use payby_checkout::order::{GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
-use payby_checkout::protocol::Scene;
+use payby_checkout::protocol::{RefundStatus, Scene};
 use payby_checkout::time::{Millis, UnixMillis};
-use payby_proxy::store::{Begun, Lease, NewOrder, NewPurchase, Opened, Order, PurchaseRow, Store, Taken};
+use payby_proxy::store::{
+    Begun, Lease, NewOrder, NewPurchase, NewRefund, Opened, Order, PurchaseRow, RefundBegun, Store, Taken,
+};
 use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;
 
@@ -65,6 +67,8 @@ on_both! {
     many_who_begin_at_once_get_one_order
     a_token_is_good_until_it_expires
     a_notification_acts_once_and_only_on_its_own_order_and_amount
+    refunds_at_once_never_exceed_what_was_paid
+    a_refund_is_in_one_hand_until_it_is_due_again
     an_order_is_in_one_hand_at_a_time
     whoever_has_lost_an_order_writes_nothing_more
     an_order_that_was_handed_back_is_free_and_due_when_it_was_said
@@ -224,6 +228,63 @@ async fn a_notification_acts_once_and_only_on_its_own_order_and_amount(database:
     assert!(matches!(store.take_notification(&genuine, b"{}", NOW).await.unwrap(), Taken::Merged(_)));
     assert!(matches!(store.take_notification(&genuine, b"{}", NOW).await.unwrap(), Taken::Repeated));
     assert_eq!(status().await, Status::Paid);
+}
+
+fn refund_of(order: &str, refund: &str, amount: &str) -> NewRefund {
+    let amount = Money { amount: amount.parse().unwrap(), currency: Currency::Aed };
+    let biz_content = format!("{{{refund} {amount}}}");
+    NewRefund { number: number(refund), order_number: number(order), amount, biz_content, created_at: NOW.moment() }
+}
+
+async fn paid(store: &Store) {
+    let row = purchase(store, "r").await;
+    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    let told = told("1", "N-1", "12.50", GatewayStatus::PaidSuccess);
+    store.take_notification(&told, b"{}", NOW).await.unwrap();
+}
+
+async fn refunds_at_once_never_exceed_what_was_paid(database: Database) {
+    let store = database.open().await;
+    let early = store.begin_refund(&refund_of("N-1", "R-0", "1.00")).await.unwrap();
+    assert!(matches!(early, RefundBegun::NoOrder));
+    paid(&store).await;
+    let tasks: Vec<_> = (0..10)
+        .map(|index| {
+            let (store, new) = (store.clone(), refund_of("N-1", &format!("R-{index}"), "5.00"));
+            tokio::spawn(async move { store.begin_refund(&new).await.unwrap() })
+        })
+        .collect();
+    let (mut begun, mut refused) = (0, 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            RefundBegun::Ours(_) => begun += 1,
+            RefundBegun::Exceeds { left: 250 | 750 } => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((begun, refused), (2, 8));
+    // What was not made can be made again, under another number.
+    let first = (0..10).map(|index| number(&format!("R-{index}")));
+    for number in first {
+        store.change_refund(&number, |refund| refund.learn(RefundStatus::Failed, None)).await.unwrap();
+    }
+    let again = store.begin_refund(&refund_of("N-1", "R-10", "12.50")).await.unwrap();
+    assert!(matches!(again, RefundBegun::Ours(_)), "{again:?}");
+}
+
+async fn a_refund_is_in_one_hand_until_it_is_due_again(database: Database) {
+    let store = database.open().await;
+    paid(&store).await;
+    store.begin_refund(&refund_of("N-1", "R-1", "5.00")).await.unwrap();
+    let claim = async |now, until| store.claim_refund(&number("R-1"), at(now), at(until)).await.unwrap();
+    assert_eq!(store.due_refunds(at(0), 9).await.unwrap(), [number("R-1")]);
+    assert!(claim(0, 100).await);
+    assert!(!claim(99, 200).await);
+    assert!(store.due_refunds(at(99), 9).await.unwrap().is_empty());
+    assert!(claim(100, 200).await);
+    store.change_refund(&number("R-1"), |refund| refund.learn(RefundStatus::Refunded, None)).await.unwrap();
+    assert!(!claim(200, 300).await);
+    assert!(store.due_refunds(at(200), 9).await.unwrap().is_empty());
 }
 
 /// An order that is due at once.
