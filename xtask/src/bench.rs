@@ -1,12 +1,15 @@
-//! Measures the package against what shops use in its place, in Node and in a browser. The benches are in `xtask/bench`.
+//! What is measured: the package against what shops use in its place, in Node and in a browser (the benches are in
+//! `xtask/bench`), and the proxy against what it cannot do without.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::process::{root, run};
+#[cfg(feature = "proxy-bench")]
+use crate::proxy_bench::run as proxy;
 use crate::{build, tools, watch};
 
 /// What is measured.
@@ -26,6 +29,57 @@ pub(crate) enum Bench {
     },
     /// How payment front ends watch an order, ours and its peers, over the same simulated payers.
     Watch(watch::Options),
+    /// What the proxy costs: time, memory and delay, beside references of the same run. Linux only.
+    Proxy(ProxyOptions),
+    /// A server that always answers the same; `bench proxy` starts it.
+    #[cfg(feature = "proxy-bench")]
+    #[command(hide = true)]
+    Bare {
+        /// The answer
+        answer: PathBuf,
+    },
+}
+
+/// What of the proxy to measure.
+#[derive(Args)]
+pub(crate) struct ProxyOptions {
+    /// Fewer and shorter runs, in about a minute: to see that it works
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only this part
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<ProxyPart>,
+    /// Over PostgreSQL instead of SQLite
+    #[arg(long)]
+    pub(crate) postgres: bool,
+    /// Writes the figures to this file as well, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[cfg(feature = "proxy-bench")]
+impl ProxyOptions {
+    /// The parts to measure, in their order.
+    pub(crate) fn parts(&self) -> Vec<ProxyPart> {
+        self.only.map_or_else(|| ProxyPart::value_variants().to_vec(), |part| vec![part])
+    }
+}
+
+/// What is measured of the proxy.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ProxyPart {
+    /// The processor time of a new order
+    Create,
+    /// Reads a second
+    Read,
+    /// From a notification to the page that waits
+    Wake,
+    /// The memory of pages that wait
+    Park,
+    /// All of it with many stored orders
+    Store,
+    /// From one instance to a page at another, over PostgreSQL
+    Instances,
 }
 
 /// Runs a bench, which prints what it finds.
@@ -33,6 +87,9 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
     match what {
         Bench::OrderNumber { json, rounds, unique } => order_number(json, rounds, unique),
         Bench::Watch(options) => watch::run(&options),
+        Bench::Proxy(options) => proxy(&options),
+        #[cfg(feature = "proxy-bench")]
+        Bench::Bare { answer } => crate::proxy_bench::serve_bare(&answer),
     }
 }
 
@@ -50,4 +107,16 @@ fn order_number(json: Option<PathBuf>, rounds: u32, unique: bool) -> Result<()> 
         node.arg("--json").arg(std::path::absolute(file).context("the file's folder")?);
     }
     run(node.env("CHROMIUM", &browser.chromium))
+}
+
+/// Builds the programs as they ship, and this one likewise, which then does what it was told here. Other commands do without
+/// what it takes to measure.
+#[cfg(not(feature = "proxy-bench"))]
+fn proxy(_: &ProxyOptions) -> Result<()> {
+    use crate::process::{PARTS, cargo, cargo_build, step};
+
+    step("cargo build --release", || cargo_build(&[PARTS, &["--release"]].concat(), &[]).map(drop))?;
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--release", "--package", "xtask", "--features", "proxy-bench", "--"]);
+    run(command.args(std::env::args_os().skip(1)))
 }

@@ -56,6 +56,12 @@ impl Server {
         Ok(Self { name, log, child, readers, ready })
     }
 
+    /// The system's number for it.
+    #[cfg(feature = "proxy-bench")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the server's ready line and answers its URL.
     pub(crate) fn url(&mut self) -> Result<String> {
         let begun = Instant::now();

@@ -17,6 +17,7 @@
 //! | how several proxies are tried together | [`instances`] |
 //! | what is measured against what | [`mod@bench`] |
 //! | how ours and other front ends watch an order | [`watch`] |
+//! | what the proxy costs | `proxy_bench`, with the feature `proxy-bench`, which `bench proxy` turns on |
 //! | what is installed, and how | [`tools`] |
 #![allow(clippy::print_stdout, reason = "a build script talks to the person who runs it")]
 
@@ -32,6 +33,8 @@ mod instances;
 mod package;
 mod panics;
 mod process;
+#[cfg(feature = "proxy-bench")]
+mod proxy_bench;
 mod secrets;
 mod sim;
 mod sizes;
@@ -76,7 +79,7 @@ enum Command {
     Sim(sim::Options),
     /// Runs two proxies over one PostgreSQL at full size, killing them.
     Instances,
-    /// Measures the package against what shops use in its place.
+    /// Measures the package against what shops use in its place, and the proxy.
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Runs a WebAssembly test program in a headless browser; cargo calls this.

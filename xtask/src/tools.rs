@@ -73,16 +73,21 @@ fn npm_tools_are_fresh() -> Result<bool> {
 
 /// Installs PostgreSQL's programs, which the proxy's tests start themselves, if they are missing.
 pub(crate) fn install_postgresql() -> Result<()> {
-    // Debian's are not on PATH.
-    let is_debians = |version: fs::DirEntry| version.path().join("bin/initdb").is_file();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    if which("initdb").is_some() || debian.into_iter().any(is_debians) {
+    if postgresql().is_some() {
         return Ok(());
     }
     if !can_apt_get() {
         bail!("no PostgreSQL: run `sudo apt-get install postgresql`, or put `initdb` and `postgres` on PATH");
     }
     apt_get_install(&["postgresql"])
+}
+
+/// The folder of PostgreSQL's programs. Debian's, of which there can be several, are not on PATH; the newest is taken.
+pub(crate) fn postgresql() -> Option<PathBuf> {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = debian.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").is_file());
+    let newest = versions.max_by_key(|bin| bin.parent()?.file_name()?.to_str()?.parse::<u32>().ok());
+    newest.or_else(|| Some(which("initdb")?.parent()?.to_owned()))
 }
 
 /// A Chromium and the driver of the same version.
