@@ -94,6 +94,16 @@ pub enum Request {
     Cancel(OrderNumber),
 }
 
+impl Request {
+    /// How long an answer may take: 5 s more than the hold of a question that is held, else 10 s.
+    const fn time_limit(&self) -> Millis {
+        match self {
+            Self::Query { hold: Some(hold), .. } => hold.plus(Millis::from_secs(5)),
+            _ => Millis::from_secs(10),
+        }
+    }
+}
+
 /// What came of the request in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -276,6 +286,8 @@ pub struct Checkout {
 struct InFlight {
     request: Request,
     sent_at: Millis,
+    /// How long an answer is waited for.
+    until: Millis,
     /// What the hop noted of it; none for [`Request::Find`].
     attempt: Option<(Step, Attempt)>,
 }
@@ -456,7 +468,12 @@ impl Checkout {
 
     /// The time asked for by [`Output::WakeAt`] has come.
     pub fn handle_wake(&mut self, now: Now) {
-        self.advance(now);
+        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.until <= now.at) {
+            self.outputs.push_back(Output::Abort);
+            self.handle_answer(now, Answer::Trouble { retry_after: None });
+        } else {
+            self.advance(now);
+        }
     }
 
     /// There is a reason to look at once: the page is shown from the back/forward cache, or got the focus. A question that has
@@ -536,7 +553,7 @@ impl Checkout {
 
     /// What came of the request in flight.
     pub fn handle_answer(&mut self, now: Now, answer: Answer) {
-        let Some(InFlight { request, sent_at, attempt }) = self.in_flight.take() else { return };
+        let Some(InFlight { request, sent_at, attempt, .. }) = self.in_flight.take() else { return };
         let before = self.view(now.at);
         let mut retry_after = None;
         let adopted = match (&self.phase, &request, &answer) {
@@ -549,7 +566,8 @@ impl Checkout {
             // A backend of the merchant's own need not know this call.
             (Phase::Finding { .. }, Answer::Found(None) | Answer::Missing) => {
                 self.phase = Phase::Idle;
-                return self.tell(now);
+                self.tell(now);
+                return self.advance(now);
             }
             (Phase::Live(order), Answer::Snapshot(snapshot)) => order.read(&snapshot, self.amount).map_or_else(
                 || {
@@ -799,7 +817,8 @@ impl Checkout {
                 (Phase::Live(order), Some(step)) => Some((step, order.standing.begin(step, now.at))),
                 _ => None,
             };
-            self.in_flight = Some(InFlight { request: request.clone(), sent_at: now.at, attempt });
+            let until = now.at.plus(request.time_limit());
+            self.in_flight = Some(InFlight { request: request.clone(), sent_at: now.at, until, attempt });
             self.outputs.push_back(Output::Send(request));
         }
         let wake_at = self.wake_at(now.at);
@@ -845,7 +864,8 @@ impl Checkout {
             _ => None,
         };
         let deadline = deadline.filter(|deadline| deadline.0 != u64::MAX);
-        [deadline, self.due(now).map(|(at, ..)| at)].into_iter().flatten().min()
+        let limit = self.in_flight.as_ref().map(|in_flight| in_flight.until);
+        [deadline, limit, self.due(now).map(|(at, ..)| at)].into_iter().flatten().min()
     }
 }
 

@@ -28,7 +28,7 @@ export interface Shell {
 /** Runs the checkout of that handle; `tell` is given what the core does not want done, but told or kept. */
 export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void): Shell {
   let isOpen = true;
-  let inFlight: AbortController | undefined;
+  let latest: AbortSignal | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function run(input: (handle: number) => void): void {
@@ -36,7 +36,6 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
     // Whoever is told something may give the next input.
     for (let wanted; isOpen && (wanted = core.poll(handle) as Wanted | undefined); ) {
       if (wanted[0] === 'send') void send(wanted);
-      else if (wanted[0] === 'abort') abort();
       else if (wanted[0] === 'wake') {
         clearTimeout(timer);
         const [, after] = wanted;
@@ -45,10 +44,8 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
     }
   }
 
-  async function send([, method, path, body, ifNoneMatch, prefer, timeLimit]: Request): Promise<void> {
-    const controller = new AbortController();
-    inFlight = controller;
-    const limit = setTimeout(() => controller.abort(), timeLimit);
+  async function send([, method, path, body, ifNoneMatch, prefer, { signal }]: Request): Promise<void> {
+    latest = signal;
     const headers: Record<string, string> = { authorization: `Bearer ${proxy.token}` };
     if (body) headers['content-type'] = 'application/json';
     if (ifNoneMatch) headers['if-none-match'] = ifNoneMatch;
@@ -59,7 +56,7 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
         method,
         headers,
         body: body ?? null,
-        signal: controller.signal,
+        signal,
         cache: 'no-store',
         credentials: 'omit',
         redirect: 'error',
@@ -70,10 +67,8 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
     } catch {
       // No answer, or none that can be read.
     }
-    clearTimeout(limit);
-    // If it was dropped meanwhile, nobody waits for it.
-    if (inFlight !== controller) return;
-    inFlight = undefined;
+    // If another was sent meanwhile, nobody waits for this one.
+    if (latest !== signal) return;
     share(answer);
     run(() => core.answer(handle, ...answer));
   }
@@ -84,17 +79,11 @@ export function shell(handle: number, proxy: Proxy, tell: (told: Told) => void):
     if (status < 300 || status === 409) proxy.share(order ?? orders?.[0] ?? json);
   }
 
-  function abort(): void {
-    inFlight?.abort();
-    inFlight = undefined;
-  }
-
   return {
     run,
     close() {
       isOpen = false;
       clearTimeout(timer);
-      abort();
       core.close(handle);
     },
   };

@@ -39,11 +39,11 @@ export type Request = readonly [
   body: string | undefined,
   ifNoneMatch: string | undefined,
   prefer: string | undefined,
-  timeLimit: number,
+  controller: AbortController,
 ];
 
-/** What the core wants done: to send a request, to drop it, to be woken after so many milliseconds or not at all, or to tell. */
-export type Wanted = Request | readonly [what: 'abort'] | readonly [what: 'wake', after: number | undefined] | Told;
+/** What the core wants done: to send a request, to be woken after so many milliseconds or not at all, or to tell. */
+export type Wanted = Request | readonly [what: 'wake', after: number | undefined] | Told;
 
 export function statusOf(view: View): CheckoutStatus {
   const [status, orderNumber, decimal, currency, scene, payUrl, expiresInMs, cancelling, reason, code, message] = view;

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 
 use wasm_bindgen::prelude::*;
+use web_sys::AbortController;
 
 use super::plain::{Plain, thrown, to_js};
 use super::platform::{SecureRandom, WallClock};
@@ -18,8 +19,18 @@ use crate::protocol::Scene;
 
 struct Open {
     machine: Checkout,
+    /// Of the newest request.
+    controller: Option<AbortController>,
     /// Whether the request in flight looks for an order, and not after one.
     finds: bool,
+}
+
+impl Open {
+    fn abort(&self) {
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
 }
 
 thread_local! {
@@ -38,7 +49,7 @@ pub fn open(amount: &str) -> Result<usize, JsValue> {
         Err(_) => return Err(thrown("invalid_argument", "amount is a decimal like \"12.50\", above zero", None)),
         Ok(amount) => machine.expecting(Money { amount, currency: Currency::Aed }),
     };
-    let opened = Some(Open { machine, finds: false });
+    let opened = Some(Open { machine, controller: None, finds: false });
     let handle = CHECKOUTS.with_borrow_mut(|checkouts| {
         let free = checkouts.iter().position(Option::is_none);
         let handle = free.unwrap_or_else(|| {
@@ -62,25 +73,31 @@ pub fn open(amount: &str) -> Result<usize, JsValue> {
 #[wasm_bindgen]
 pub fn poll(handle: usize) -> JsValue {
     let told = with(handle, |open, now| {
-        Some(match open.machine.poll_output()? {
-            Output::Save(saved) => to_js(&[Plain::Text("save"), Plain::Text(&saved.to_text())]),
-            Output::Send(request) => {
-                open.finds = request == Request::Find;
-                http::of_request(&request)
-            }
-            Output::Abort => to_js(&[Plain::Text("abort")]),
-            Output::WakeAt(at) => to_js(&[Plain::Text("wake"), Plain::number(at.map(|at| at.since(now.at).0))]),
-            Output::Alert(alert) => to_js(&[
-                Plain::Text("alert"),
-                Plain::Text(match alert {
-                    Alert::Failing => "failing",
-                    Alert::Mismatch => "mismatch",
-                    Alert::Conflict => "conflict",
-                }),
-            ]),
-            Output::Tell(view) => view::of_view(&view),
-            Output::Stop(why) => view::of_stop(&why),
-        })
+        loop {
+            return Some(match open.machine.poll_output()? {
+                Output::Save(saved) => to_js(&[Plain::Text("save"), Plain::Text(&saved.to_text())]),
+                Output::Send(request) => {
+                    open.finds = request == Request::Find;
+                    open.controller = Some(AbortController::new().ok()?);
+                    http::of_request(&request, open.controller.as_ref()?)
+                }
+                Output::Abort => {
+                    open.abort();
+                    continue;
+                }
+                Output::WakeAt(at) => to_js(&[Plain::Text("wake"), Plain::number(at.map(|at| at.since(now.at).0))]),
+                Output::Alert(alert) => to_js(&[
+                    Plain::Text("alert"),
+                    Plain::Text(match alert {
+                        Alert::Failing => "failing",
+                        Alert::Mismatch => "mismatch",
+                        Alert::Conflict => "conflict",
+                    }),
+                ]),
+                Output::Tell(view) => view::of_view(&view),
+                Output::Stop(why) => view::of_stop(&why),
+            });
+        }
     });
     told.flatten().unwrap_or_default()
 }
@@ -174,6 +191,7 @@ pub fn hear(handle: usize, json: &JsValue) {
 /// Drops a checkout.
 #[wasm_bindgen]
 pub fn close(handle: usize) {
+    with(handle, |open, _| open.abort());
     CHECKOUTS.with_borrow_mut(|checkouts| checkouts.get_mut(handle).map(Option::take));
 }
 

@@ -1,8 +1,8 @@
 //! The machine's requests as arguments for `fetch`, and what comes back as its answers. What cannot be read is trouble,
 //! never an outcome.
 
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
+use js_sys::{Array, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::plain::{Plain, concat, to_js};
 use crate::checkout::{Answer, Refusal, Request};
@@ -12,16 +12,8 @@ use crate::order::{Failure, FailureReason, GatewayStatus, Status};
 use crate::protocol::{Scene, Snapshot};
 use crate::time::Millis;
 
-/// How long an answer may take: the hold and 5 s for a held question, else 10 s.
-fn time_limit(request: &Request) -> Millis {
-    match request {
-        Request::Query { hold: Some(hold), .. } => hold.plus(Millis::from_secs(5)),
-        _ => Millis::from_secs(10),
-    }
-}
-
-/// `["send", method, path, body, ifNoneMatch, prefer, timeLimit]`.
-pub(super) fn of_request(request: &Request) -> JsValue {
+/// `["send", method, path, body, ifNoneMatch, prefer, controller]`.
+pub(super) fn of_request(request: &Request, controller: &JsValue) -> JsValue {
     let (method, path) = match request {
         Request::Find => ("GET", "/v1/purchase".to_owned()),
         Request::Create(saved) => ("PUT", concat(&["/v1/orders/", &saved.order_number])),
@@ -41,15 +33,17 @@ pub(super) fn of_request(request: &Request) -> JsValue {
     };
     let version = version.map(|version| concat(&["\"", &decimal::text(version), "\""]));
     let hold = hold.map(|hold| concat(&["wait=", &decimal::text(hold.0 / 1000)]));
-    to_js(&[
+    let list: Array = to_js(&[
         Plain::Text("send"),
         Plain::Text(method),
         Plain::Text(&path),
         Plain::text(body.as_deref()),
         Plain::text(version.as_deref()),
         Plain::text(hold.as_deref()),
-        Plain::number(Some(time_limit(request).0)),
     ])
+    .unchecked_into();
+    list.push(controller);
+    list.into()
 }
 
 /// What an answer says. `finds`: the request looked for an order.

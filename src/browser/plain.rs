@@ -1,10 +1,12 @@
 //! What crosses to JavaScript: lists of plain values, and what is thrown.
 
-use js_sys::Array;
+use serde::Serialize;
 use wasm_bindgen::JsValue;
 
 /// One thing given to JavaScript. What belongs together crosses as a list of these, and the TypeScript side names its
-/// places: an object's keys, or a serialiser, would cost a page more than all the rest of this boundary.
+/// places: an object's keys, or a serialiser for each tuple, would cost a page more than all the rest of this boundary.
+#[derive(Serialize)]
+#[serde(untagged)]
 pub(super) enum Plain<'a> {
     Nothing,
     Text(&'a str),
@@ -27,17 +29,8 @@ impl<'a> Plain<'a> {
 
 /// Gives a list to JavaScript.
 pub(super) fn to_js(list: &[Plain<'_>]) -> JsValue {
-    let array = Array::new();
-    for one in list {
-        array.push(&match one {
-            Plain::Nothing => JsValue::UNDEFINED,
-            Plain::Text(text) => JsValue::from_str(text),
-            Plain::Number(number) => JsValue::from_f64(*number),
-            #[cfg(feature = "wasm-checkout")]
-            Plain::Flag(flag) => JsValue::from_bool(*flag),
-        });
-    }
-    array.into()
+    // Plain data always converts. (An `expect` would bring the error's formatting into the page.)
+    serde_wasm_bindgen::to_value(list).unwrap_or_default()
 }
 
 /// What is thrown, `[code, message, position]`; the TypeScript side makes the package's error class of it.

@@ -198,7 +198,8 @@ describe('by way of the pay page', { concurrency: 3 }, () => {
     await tab.goBack(pages + 1);
     await tab.page.waitForURL(`${PAGE_URL}/`, { waitUntil: 'commit' });
     await tab.ready();
-    assert.equal((await tab.start({ scene: 'PAYPAGE' })).status, 'paid');
+    await tab.start({ scene: 'PAYPAGE' });
+    await tab.expectPaid(orderNumber, purchase);
     await expectOrders(purchase, [[orderNumber, 'PAID_SUCCESS']]);
     const payments = (await eventsOf(orderNumber)).filter(({ action, changed }) => action === 'pay' && changed);
     assert.equal(payments.length, 1);

@@ -13,6 +13,7 @@ use crate::proxy::money;
 use crate::world::{AMOUNT, Asker, Event, Whim, World};
 
 /// One tab.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Tab {
     machine: Checkout,
     pub is_open: bool,
@@ -147,7 +148,7 @@ impl World {
                 self.tabs[tab].is_offline = true;
                 self.command(tab, |machine, now| machine.handle_connection(now, false));
                 if let Some(id) = self.tabs[tab].in_flight {
-                    self.at(10, Event::TabTimeout { asker: (tab, id) });
+                    self.at(10, Event::TabDisconnected { asker: (tab, id) });
                 }
             }
             Whim::ComeOnline => {
@@ -326,11 +327,6 @@ impl World {
         state.requests += 1;
         let asker = (tab, state.requests);
         state.in_flight = Some(asker.1);
-        let limit = match &request {
-            Request::Query { hold: Some(hold), .. } => hold.0 + 5_000,
-            _ => 10_000,
-        };
-        self.at(limit, Event::TabTimeout { asker });
         if self.chance.strikes(Fault::PageRequestLost) {
             return;
         }

@@ -40,8 +40,8 @@ pub enum Event {
     Customer { tab: usize, what: Whim },
     /// A tab's timer is due.
     TabTimer { tab: usize, timer: u64 },
-    /// A tab's request has had no answer for too long.
-    TabTimeout { asker: Asker },
+    /// A tab's request loses its connection.
+    TabDisconnected { asker: Asker },
     /// An answer comes to a tab.
     TabHears { asker: Asker, answer: Answer },
     /// The browser has given the lead to a tab, or taken it.
@@ -181,7 +181,7 @@ impl World {
             Event::TabOpens { keeps_storage, starts } => self.open_tab(keeps_storage, starts),
             Event::Customer { tab, what } => self.customer(tab, what),
             Event::TabTimer { tab, timer } => self.tab_timer(tab, timer),
-            Event::TabTimeout { asker } => self.tab_hears(asker, Answer::Trouble { retry_after: None }),
+            Event::TabDisconnected { asker } => self.tab_hears(asker, Answer::Trouble { retry_after: None }),
             Event::TabHears { asker, answer } => self.tab_hears(asker, answer),
             Event::Lead { tab, leads } => self.lead(tab, leads),
             Event::LeaderSilent { tab } => self.leader_silent(tab),

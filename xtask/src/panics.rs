@@ -130,7 +130,7 @@ fn blank(bytes: &mut [u8], text: &[u8]) {
 }
 
 /// Where the data is put.
-fn address(data: &walrus::Data) -> Option<usize> {
+pub(crate) fn address(data: &walrus::Data) -> Option<usize> {
     match &data.kind {
         walrus::DataKind::Active { offset: walrus::ConstExpr::Value(ir::Value::I32(at)), .. } => {
             usize::try_from(*at).ok()
