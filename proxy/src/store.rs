@@ -187,6 +187,14 @@ impl Store {
         order::by_number(&self.pool, number).await
     }
 
+    /// One order of this purchase.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn order_of(&self, purchase_id: &str, number: &OrderNumber) -> Result<Option<Order>> {
+        order::by_purchase_and_number(&self.pool, purchase_id, number).await
+    }
+
     /// Decides what a `PUT` of this number means, and writes the intent down if the order is new.
     ///
     /// # Errors

@@ -251,6 +251,17 @@ pub(super) async fn by_number<'c>(db: impl AnyExecutor<'c>, number: &OrderNumber
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
+pub(super) async fn by_purchase_and_number<'c>(
+    db: impl AnyExecutor<'c>,
+    purchase_id: &str,
+    number: &OrderNumber,
+) -> Result<Option<Order>> {
+    let query = sqlx::query("SELECT * FROM orders WHERE order_number = $1 AND purchase_id = $2")
+        .bind(number.as_str())
+        .bind(purchase_id);
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
 pub(super) async fn of_purchase<'c>(db: impl AnyExecutor<'c>, purchase_id: &str) -> Result<Vec<Order>> {
     let query = sqlx::query("SELECT * FROM orders WHERE purchase_id = $1 ORDER BY created_at DESC, order_number DESC")
         .bind(purchase_id);
