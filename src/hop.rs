@@ -741,7 +741,7 @@ mod tests {
         order.begin(Step::Query, NOW);
         order.begin(Step::Cancel, NOW);
         let later = Millis(NOW.0 + 1_000);
-        assert_eq!(order.rest_before(Step::Query, &POLICY, later), Some(Millis(1_100)));
+        assert_eq!(order.rest_before(Step::Query, &POLICY, later), Some(Millis(1_300)));
         assert_eq!(order.rest_before(Step::Cancel, &POLICY, later), Some(Millis(2_300)));
         for random in [0, u32::MAX] {
             for age in [0, 60_000, 7_200_000] {
