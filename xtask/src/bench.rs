@@ -117,6 +117,6 @@ fn proxy(_: &ProxyOptions) -> Result<()> {
 
     step("cargo build --release", || cargo_build(&[PARTS, &["--release"]].concat(), &[]).map(drop))?;
     let mut command = cargo();
-    command.args(["run", "--quiet", "--release", "--package", "xtask", "--features", "proxy-bench", "--"]);
+    command.args(["run", "--release", "--package", "xtask", "--features", "proxy-bench", "--"]);
     run(command.args(std::env::args_os().skip(1)))
 }
