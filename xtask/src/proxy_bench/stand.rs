@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use payby_checkout::gateway::signature::SigningKey;
@@ -20,6 +20,9 @@ use crate::process::this_program;
 
 /// A shop's customers come side by side, so many at a time.
 pub(super) const SIDE_BY_SIDE: usize = 8;
+
+/// How long it may take until all requests are parked.
+const PARKED_WITHIN: Duration = Duration::from_mins(2);
 
 /// Of the proxy's settings, those that a bench must not meet.
 const LIMITS: [&str; 6] =
@@ -138,7 +141,9 @@ impl Proxy {
     pub(super) async fn wait_for_parked(&mut self, count: usize) -> Result<()> {
         #[allow(clippy::cast_precision_loss, reason = "a count of connections")]
         let enough = count as f64 * 0.999;
+        let begun = Instant::now();
         while self.metric("payby_proxy_parked_requests ").await? < enough {
+            ensure!(begun.elapsed() < PARKED_WITHIN, "{count} requests are not parked within {PARKED_WITHIN:?}");
             self.server.expect_alive()?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
