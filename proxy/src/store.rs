@@ -34,6 +34,8 @@ type Result<T> = core::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// What changes go through.
+    writers: AnyPool,
     kind: Kind,
     /// It may hold a password.
     url: SecretString,
@@ -104,7 +106,8 @@ impl Store {
     /// The URL is neither `sqlite://…` nor `postgres://…`, or the database cannot be opened or migrated.
     pub async fn open(url: &str) -> Result<Self> {
         let kind = Kind::of(url)?;
-        Ok(Self { pool: kind.open(url).await?, kind, url: url.into() })
+        let (pool, writers) = kind.open(url).await?;
+        Ok(Self { pool, writers, kind, url: url.into() })
     }
 
     /// Brings the tables up to date and answers what was done to them, in order; nothing, if they were.
@@ -121,12 +124,13 @@ impl Store {
     /// It cannot.
     pub async fn probe(&self, now: UnixMillis) -> Result<()> {
         let sql = "INSERT INTO probe (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
-        sqlx::query(sql).bind(integer(now.0)).execute(&self.pool).await.map(drop)
+        sqlx::query(sql).bind(integer(now.0)).execute(&self.writers).await.map(drop)
     }
 
     /// Closes every connection, once their work is done.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.writers.close().await;
     }
 
     /// Opens the purchase, or finds the same one, and adds a token to it.
@@ -272,7 +276,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn claim(&self, number: &OrderNumber, now: Millis, until: Millis) -> Result<Option<Lease>> {
-        lease::claim(&self.pool, number, now, until).await
+        lease::claim(&self.writers, number, now, until).await
     }
 
     /// Takes in hand what is due and nobody has, the longest overdue first, so many at most.
@@ -280,7 +284,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn claim_due(&self, now: Millis, until: Millis, most: usize) -> Result<Vec<Lease>> {
-        lease::claim_due(&self.pool, self.kind, now, until, most).await
+        lease::claim_due(&self.writers, self.kind, now, until, most).await
     }
 
     /// How many orders are not decided.
@@ -305,7 +309,7 @@ impl Store {
     /// The database failed.
     pub async fn begin_instance(&self) -> Result<()> {
         match self.kind {
-            Kind::Sqlite => lease::end_all(&self.pool).await,
+            Kind::Sqlite => lease::end_all(&self.writers).await,
             Kind::Postgres => Ok(()),
         }
     }
@@ -421,7 +425,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn claim_refund(&self, number: &OrderNumber, now: Millis, until: Millis) -> Result<bool> {
-        refund::claim(&self.pool, number, now, until).await
+        refund::claim(&self.writers, number, now, until).await
     }
 
     /// The refunds that are due, so many at most.
@@ -470,7 +474,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        self.kind.begin(&self.pool).await
+        self.kind.begin(&self.writers).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! | a change begins with | `BEGIN IMMEDIATE`: it has the whole database | `READ COMMITTED`, and a lock on the row that it is about |
 //! | committed is on the disk | `synchronous = FULL` | `synchronous_commit` is not off |
 //! | who waits too long for a lock | fails after 5 s | fails after 5 s |
-//! | connections | 8, in this process | 16 for each instance, and one that listens |
+//! | connections | 8 that read and 1 that writes, in this process | 16 for each instance, and one that listens |
 //!
 //! With those locks nothing has to be tried again: a change sees the row as it will be when it is written.
 
@@ -48,16 +48,18 @@ impl Kind {
         }
     }
 
-    /// Connects, and brings the tables up to date.
-    pub(super) async fn open(self, url: &str) -> Result<AnyPool> {
-        let pool = self.connect(url).await?;
-        self.migrator().run(&pool).await?;
-        Ok(pool)
+    /// Connects, and brings the tables up to date. Answers what reads go through, and what writes do: SQLite has one writer at
+    /// a time, and those who wait for a connection wait in turn, where those who wait for its lock try again and again.
+    pub(super) async fn open(self, url: &str) -> Result<(AnyPool, AnyPool)> {
+        let writers = self.connect(url, if self == Self::Sqlite { 1 } else { 16 }).await?;
+        self.migrator().run(&writers).await?;
+        let readers = if self == Self::Sqlite { self.connect(url, 8).await? } else { writers.clone() };
+        Ok((readers, writers))
     }
 
     /// Brings the tables up to date, and answers what was done.
     pub(super) async fn migrate(self, url: &str) -> Result<Vec<String>> {
-        let pool = self.connect(url).await?;
+        let pool = self.connect(url, 1).await?;
         // Before the first migration there is no such table.
         let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&pool).await.unwrap_or_default();
         let before = rows.iter().map(|row| row.try_get("version")).collect::<Result<HashSet<i64>>>()?;
@@ -75,11 +77,11 @@ impl Kind {
         }
     }
 
-    async fn connect(self, url: &str) -> Result<AnyPool> {
+    async fn connect(self, url: &str, most: u32) -> Result<AnyPool> {
         sqlx::any::install_default_drivers();
-        let (most, settings) = match self {
-            Self::Sqlite => (8, OPEN_SQLITE),
-            Self::Postgres => (16, OPEN_POSTGRES),
+        let settings = match self {
+            Self::Sqlite => OPEN_SQLITE,
+            Self::Postgres => OPEN_POSTGRES,
         };
         if self == Self::Sqlite {
             create_private(SqliteConnectOptions::from_str(url)?.get_filename())?;
