@@ -67,14 +67,14 @@ async function expectReplaced({ follower, orderNumber, purchase }, gone) {
 
 describe('of several tabs one asks', { concurrency: 3 }, () => {
   it('two tabs ask at most 1.05 times as often as one, make one order, and both learn that it is paid', async (t) => {
-    /** Has so many tabs watch until the proxy has been asked sixty questions; answers how many requests they made in all. */
+    /** Has so many tabs watch until the proxy has been asked a hundred questions; answers how many requests they made in all. */
     const requestsOf = async (tabs) => {
       const { middleman, open, purchase } = await shop(t);
       let questions = 0;
       let orderNumber;
       const answer = askedEvery(50);
       middleman.always('GET', async (exchange) => {
-        if (++questions === 60) await pay(orderNumber);
+        if (++questions === 100) await pay(orderNumber);
         await answer(exchange);
       });
       const opened = [];
