@@ -63,7 +63,7 @@ fn problems(operation: &str) -> &'static [ProblemCode] {
         "openPurchase" => {
             &[P::InvalidRequest, P::Unauthorized, P::PurchaseDiffers, P::TooLarge, P::UnsupportedMediaType]
         }
-        "revokeOrder" => &[P::Unauthorized, P::NotFound, P::RevokeRefused, P::Unavailable],
+        "revokeOrder" => &[P::Unauthorized, P::NotFound, P::RevokeRefused],
         "askRefund" => &[
             P::InvalidRequest,
             P::Unauthorized,

@@ -23,7 +23,7 @@ pub use self::hints::{Hint, Listener};
 pub use self::lease::Lease;
 pub use self::order::{Care, NewOrder, Order};
 pub use self::purchase::{NewPurchase, PurchaseRow};
-pub use self::refund::{NewRefund, RefundBegun, RefundRow};
+pub use self::refund::{NewRefund, RefundBegun, RefundLease, RefundRow, Way};
 
 /// The database failed. Whether a change took effect is unknown.
 pub type Error = sqlx::Error;
@@ -309,7 +309,10 @@ impl Store {
     /// The database failed.
     pub async fn begin_instance(&self) -> Result<()> {
         match self.kind {
-            Kind::Sqlite => lease::end_all(&self.writers).await,
+            Kind::Sqlite => {
+                lease::end_all(&self.writers).await?;
+                refund::end_all(&self.writers).await
+            }
             Kind::Postgres => Ok(()),
         }
     }
@@ -394,46 +397,96 @@ impl Store {
         Ok(begun)
     }
 
-    /// One refund.
+    /// Writes down that the order is to be revoked, and that it is given up if it can still be paid; nothing, if it has
+    /// failed. Answers whether there is such an order.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn refund(&self, number: &OrderNumber) -> Result<Option<RefundRow>> {
-        refund::by_number(&self.pool, number).await
+    pub async fn begin_revocation(&self, number: &OrderNumber, now: Millis) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let Some(order) = order::lock(&mut tx, self.kind, number).await? else { return Ok(false) };
+        if order.status() != Status::Failed {
+            refund::begin_revocation(&mut tx, self.kind, &order, now).await?;
+        }
+        if !order.status().is_terminal() {
+            let give_up = |order: &mut Order| {
+                order.at_gateway.cancel_wanted = true;
+                order.care.due_at = order.care.due_at.min(now);
+            };
+            order::change(&mut tx, order, give_up).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
-    /// Changes a refund and answers it before and after; `None` if there is no such refund.
+    /// One refund, or the revocation of the order of this number.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refund(&self, way: Way, number: &OrderNumber) -> Result<Option<RefundRow>> {
+        refund::by_number(&self.pool, way, number).await
+    }
+
+    /// Changes a refund or a revocation and answers it before and after; `None` if there is none.
     ///
     /// # Errors
     /// The database failed.
     pub async fn change_refund(
         &self,
+        way: Way,
         number: &OrderNumber,
         change: impl FnOnce(&mut RefundRow) + Send,
     ) -> Result<Option<(RefundRow, RefundRow)>> {
         let mut tx = self.begin().await?;
-        let Some(before) = refund::lock(&mut tx, self.kind, number).await? else { return Ok(None) };
-        let mut after = before.clone();
-        change(&mut after);
-        refund::update(&mut tx, &after).await?;
+        let Some(refund) = refund::lock(&mut tx, self.kind, way, number).await? else { return Ok(None) };
+        let changed = refund::change(&mut tx, refund, change).await?;
         tx.commit().await?;
-        Ok(Some((before, after)))
+        Ok(Some(changed))
     }
 
-    /// Takes the refund in hand, if it is due and not decided: until then nobody else does.
+    /// The same for who holds it, as [`Store::change_held`] does for an order. `None`, and nothing is changed, if meanwhile
+    /// somebody else has taken it in hand.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn claim_refund(&self, number: &OrderNumber, now: Millis, until: Millis) -> Result<bool> {
-        refund::claim(&self.writers, number, now, until).await
+    pub async fn change_refund_held(
+        &self,
+        lease: &RefundLease,
+        until: Millis,
+        change: impl FnOnce(&mut RefundRow) + Send,
+    ) -> Result<Option<(RefundRow, RefundRow)>> {
+        let mut tx = self.begin().await?;
+        let refund = refund::lock(&mut tx, self.kind, lease.way(), lease.number()).await?;
+        let Some(refund) = refund.filter(|refund| lease.is_of(refund)) else { return Ok(None) };
+        let changed = refund::change(&mut tx, refund, |refund| {
+            refund.leased_until = until;
+            change(refund);
+        });
+        let changed = changed.await?;
+        tx.commit().await?;
+        Ok(Some(changed))
     }
 
-    /// The refunds that are due, so many at most.
+    /// Takes a refund or a revocation in hand, if it is due, nobody has it, it is not decided, and its order is.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn due_refunds(&self, now: Millis, most: usize) -> Result<Vec<OrderNumber>> {
-        refund::due(&self.pool, now, most).await
+    pub async fn claim_refund(
+        &self,
+        way: Way,
+        number: &OrderNumber,
+        now: Millis,
+        until: Millis,
+    ) -> Result<Option<RefundLease>> {
+        refund::claim(&self.writers, way, number, now, until).await
+    }
+
+    /// Takes in hand what of both can be, the longest overdue first, so many at most.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claim_due_refunds(&self, now: Millis, until: Millis, most: usize) -> Result<Vec<RefundLease>> {
+        refund::claim_due(&self.writers, self.kind, now, until, most).await
     }
 
     /// Takes a verified notification of a refund, as [`Store::take_notification`] does one of an order.
@@ -449,7 +502,7 @@ impl Store {
     ) -> Result<RefundTaken> {
         let mut tx = self.begin().await?;
         let report = &told.refund_order;
-        let refund = match refund::lock(&mut tx, self.kind, &report.refund_merchant_order_no).await? {
+        let refund = match refund::lock(&mut tx, self.kind, Way::Refund, &report.refund_merchant_order_no).await? {
             None => Err("it names a refund that is not in this database".to_owned()),
             Some(refund) if refund.amount != report.amount.0 => {
                 Err(format!("it names {}, the refund is over {}", report.amount.0, refund.amount))
@@ -461,12 +514,7 @@ impl Store {
             return Ok(RefundTaken::Repeated);
         }
         let taken = match refund {
-            Ok(before) => {
-                let mut after = before.clone();
-                learn(&mut after);
-                refund::update(&mut tx, &after).await?;
-                RefundTaken::Merged(Box::new((before, after)))
-            }
+            Ok(refund) => RefundTaken::Merged(Box::new(refund::change(&mut tx, refund, learn).await?)),
             Err(why) => RefundTaken::Alert(why),
         };
         tx.commit().await?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use payby_checkout::gateway::wire::{PlaceRefund, TransferStatus as AtPayBy, WireMoney};
-use payby_checkout::hop::Outcome;
 use payby_checkout::money::Money;
+use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{
     AskRefund, ProblemCode, Refund, RefundStatus, Refusal, Snapshot, Transfer, TransferStatus,
@@ -19,52 +19,49 @@ use crate::body::{Json, Segment};
 use crate::gateway::Told;
 use crate::problem::{ApiError, ApiResult};
 use crate::refunds;
-use crate::store::{NewRefund, Order, RefundBegun};
+use crate::store::{NewRefund, Order, RefundBegun, Way};
 
 /// After how long PayBy is worth asking again.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// `POST /v1/orders/{orderNumber}/revoke`: an unpaid order is closed, a paid one is given back in full. The same again
-/// changes nothing more. It is not written down that it was wanted: a lost answer is for the shop to ask again.
+/// `POST /v1/orders/{orderNumber}/revoke`: writes down that it is wanted, closes an unpaid order, gives a paid one back in
+/// full, and answers where it stands. The same again changes nothing more. An outcome that is not known is 202, never an
+/// error; it is found out.
 ///
 /// # Errors
-/// [`ProblemCode::NotFound`], [`ProblemCode::RevokeRefused`]; [`ProblemCode::Unavailable`] if it is not known what came of
-/// it.
+/// [`ProblemCode::NotFound`], [`ProblemCode::RevokeRefused`].
 #[utoipa::path(
     post, path = "/v1/orders/{orderNumber}/revoke", operation_id = "revokeOrder", tag = "shop server",
     security(("apiKey" = [])), summary = "Closes an unpaid order, gives a paid one back in full",
-    description = "The same again changes nothing more; after a 503 or a lost answer, send it again.",
+    description = "Idempotent. What the proxy has once taken it brings to its end by itself; the same again tells how it stands.",
     params(("orderNumber" = OrderNumber, Path, description = "The order's number.")),
-    responses((status = 200, description = "Where the order stands.", body = Snapshot))
+    responses(
+        (status = 200, description = "It is closed, or given back: `revoked` says which.", body = Snapshot),
+        (
+            status = 202, description = "It is written down, and PayBy has not decided it yet.", body = Snapshot,
+            headers(("Retry-After" = String, description = "After how many seconds to ask again.")),
+        ),
+    )
 )]
-pub async fn revoke(
-    _: ShopServer,
-    State(app): State<App>,
-    Segment(number): Segment,
-) -> ApiResult<axum::Json<Snapshot>> {
-    let order = order_of(&app, &number).await?;
-    let revoking = app.spawn(revoke_at_gateway(app.clone(), order));
-    let order = revoking.await.map_err(|_| unavailable("the call was not brought to its end; send it again"))??;
-    Ok(axum::Json(order.snapshot(app.now())))
-}
-
-async fn revoke_at_gateway(app: App, order: Order) -> ApiResult<Order> {
-    let number = &order.number;
-    if order.at_gateway.state.is_revoked() {
-        return Ok(order);
+pub async fn revoke(_: ShopServer, State(app): State<App>, Segment(number): Segment) -> ApiResult<Response> {
+    let number: OrderNumber = number.parse().map_err(|_| ApiError::not_found())?;
+    if !app.store.begin_revocation(&number, app.now().moment()).await? {
+        return Err(ApiError::not_found());
     }
-    match app.gateway.revoke(number, order.amount, app.now()).await {
-        Outcome::Known { state, .. } => {
-            let changed = app.change(number, |order| order.at_gateway.learn(&state, None)).await?;
-            changed.map(|(order, ())| order).ok_or_else(ApiError::not_found)
-        }
-        Outcome::Missing => Err(ApiError::new(ProblemCode::RevokeRefused, "PayBy does not know this order")),
-        Outcome::Refused { code, message } => {
+    refunds::run(&app, Way::Revocation, &number).await;
+    let order = app.store.order(&number).await?.ok_or_else(ApiError::not_found)?;
+    let revocation = app.store.refund(Way::Revocation, &number).await?;
+    let snapshot = axum::Json(order.snapshot(app.now()));
+    match revocation.and_then(|revocation| revocation.refusal) {
+        _ if order.status() == Status::Failed => Ok(snapshot.into_response()),
+        Some(Refusal { code, message }) => {
             let detail = format!("PayBy will not revoke it: {code} {}", message.unwrap_or_default());
             Err(ApiError::new(ProblemCode::RevokeRefused, detail.trim_end()))
         }
-        Outcome::Taken => Err(ApiError::new(ProblemCode::RevokeRefused, "PayBy will not revoke it as it stands")),
-        Outcome::Unknown => Err(unavailable("what came of the revocation is not known; send it again")),
+        None => {
+            let again = [(header::RETRY_AFTER, HeaderValue::from(AGAIN.as_secs()))];
+            Ok((StatusCode::ACCEPTED, again, snapshot).into_response())
+        }
     }
 }
 
@@ -89,7 +86,8 @@ pub async fn ask(
     Segment(number): Segment,
     Json(request): Json<AskRefund>,
 ) -> ApiResult<impl IntoResponse> {
-    let order = order_of(&app, &number).await?;
+    let number = number.parse().map_err(|_| ApiError::not_found())?;
+    let order = app.store.order(&number).await?.ok_or_else(ApiError::not_found)?;
     let new = checked(&app, &order, request)?;
     let problem = |code, detail: &str| Err(ApiError::new(code, detail));
     let refund = match app.store.begin_refund(&new).await? {
@@ -107,9 +105,9 @@ pub async fn ask(
         }
     };
     if refund.status == RefundStatus::Unknown {
-        refunds::run(&app, &refund.number).await;
+        refunds::run(&app, Way::Refund, &refund.number).await;
     }
-    let refund = app.store.refund(&refund.number).await?.ok_or_else(ApiError::not_found)?;
+    let refund = app.store.refund(Way::Refund, &refund.number).await?.ok_or_else(ApiError::not_found)?;
     Ok((StatusCode::OK, axum::Json(refund.told())))
 }
 
@@ -125,8 +123,8 @@ pub async fn ask(
 )]
 pub async fn read(_: ShopServer, State(app): State<App>, Segment(number): Segment) -> ApiResult<axum::Json<Refund>> {
     let number: OrderNumber = number.parse().map_err(|_| ApiError::not_found())?;
-    refunds::run(&app, &number).await;
-    let refund = app.store.refund(&number).await?.ok_or_else(ApiError::not_found)?;
+    refunds::run(&app, Way::Refund, &number).await;
+    let refund = app.store.refund(Way::Refund, &number).await?.ok_or_else(ApiError::not_found)?;
     Ok(axum::Json(refund.told()))
 }
 
@@ -150,7 +148,10 @@ pub async fn transfer(
     let told = match app.gateway.query_transfer(&number, app.now()).await {
         Told::Known(told) => told,
         Told::Missing => return Err(ApiError::not_found()),
-        Told::Unknown => return Err(unavailable("PayBy has said nothing certain; ask again")),
+        Told::Unknown => {
+            let problem = ApiError::new(ProblemCode::Unavailable, "PayBy has said nothing certain; ask again");
+            return Err(problem.retry_after(AGAIN));
+        }
     };
     let status = match told.status {
         AtPayBy::Created => TransferStatus::Pending,
@@ -159,15 +160,6 @@ pub async fn transfer(
     };
     let failure = told.fail_code.map(|code| Refusal { code, message: told.fail_des });
     Ok(axum::Json(Transfer { transfer_number: number, status, amount: told.amount.0, failure }))
-}
-
-async fn order_of(app: &App, number: &str) -> ApiResult<Order> {
-    let number = number.parse().map_err(|_| ApiError::not_found())?;
-    app.store.order(&number).await?.ok_or_else(ApiError::not_found)
-}
-
-fn unavailable(detail: &str) -> ApiError {
-    ApiError::new(ProblemCode::Unavailable, detail).retry_after(AGAIN)
 }
 
 fn checked(app: &App, order: &Order, request: AskRefund) -> ApiResult<NewRefund> {

@@ -10,36 +10,37 @@ use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{RefundStatus, Scene};
 use payby_checkout::time::{Millis, UnixMillis};
 use payby_proxy::store::{
-    Begun, Lease, NewOrder, NewPurchase, NewRefund, Opened, Order, PurchaseRow, RefundBegun, Store, Taken,
+    Begun, Lease, NewOrder, NewPurchase, NewRefund, Opened, Order, PurchaseRow, RefundBegun, RefundLease, RefundRow,
+    Store, Taken, Way,
 };
 use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;
 
 use crate::postgres;
 
-const NOW: UnixMillis = UnixMillis(1_000_000);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A database that is there for one test.
-struct Database {
-    url: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
     _folder: Option<TempDir>,
 }
 
 impl Database {
-    fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite://{}/proxy.db", folder.path().display()), _folder: Some(folder) }
     }
 
-    async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         Self { url: postgres::database().await, _folder: None }
     }
 
-    async fn open(&self) -> Store {
+    pub(crate) async fn open(&self) -> Store {
         Store::open(&self.url).await.unwrap()
     }
 
-    async fn connect(&self) -> AnyConnection {
+    pub(crate) async fn connect(&self) -> AnyConnection {
         AnyConnection::connect(&self.url).await.unwrap()
     }
 }
@@ -69,6 +70,13 @@ on_both! {
     a_notification_acts_once_and_only_on_its_own_order_and_amount
     refunds_at_once_never_exceed_what_was_paid
     a_refund_is_in_one_hand_until_it_is_due_again
+    whoever_has_lost_a_refund_writes_nothing_more
+    refunds_that_are_due_are_shared_out_the_longest_overdue_first
+    a_revocation_is_written_down_once_and_gives_an_open_order_up
+    a_revocation_waits_until_its_order_is_decided
+    an_order_that_is_being_revoked_is_not_refunded
+    a_revocation_begins_anew_only_if_its_order_had_failed
+    the_leases_of_one_that_was_alone_end_with_it
     an_order_is_in_one_hand_at_a_time
     whoever_has_lost_an_order_writes_nothing_more
     an_order_that_was_handed_back_is_free_and_due_when_it_was_said
@@ -82,11 +90,11 @@ on_both! {
     versions_are_told_for_those_that_there_are
 }
 
-fn number(text: &str) -> OrderNumber {
+pub(crate) fn number(text: &str) -> OrderNumber {
     text.parse().unwrap()
 }
 
-fn new_purchase(reference: &str) -> NewPurchase {
+pub(crate) fn new_purchase(reference: &str) -> NewPurchase {
     NewPurchase {
         id: format!("id-{reference}"),
         reference: reference.to_owned(),
@@ -98,13 +106,13 @@ fn new_purchase(reference: &str) -> NewPurchase {
     }
 }
 
-async fn purchase(store: &Store, reference: &str) -> PurchaseRow {
+pub(crate) async fn purchase(store: &Store, reference: &str) -> PurchaseRow {
     let new = new_purchase(reference);
     store.open_purchase(&new, reference.as_bytes(), NOW.plus(Millis(10)), NOW).await.unwrap();
     store.purchase(&new.id).await.unwrap().unwrap()
 }
 
-fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
+pub(crate) fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
     let notify_url = "https://pay.example/payby/notifications".to_owned();
     NewOrder::of_purchase(purchase, number(text), Scene::Dynqr, Millis(60_000), notify_url, NOW).unwrap()
 }
@@ -266,7 +274,7 @@ async fn refunds_at_once_never_exceed_what_was_paid(database: Database) {
     // What was not made can be made again, under another number.
     let first = (0..10).map(|index| number(&format!("R-{index}")));
     for number in first {
-        store.change_refund(&number, |refund| refund.learn(RefundStatus::Failed, None)).await.unwrap();
+        store.change_refund(Way::Refund, &number, |refund| refund.learn(RefundStatus::Failed, None)).await.unwrap();
     }
     let again = store.begin_refund(&refund_of("N-1", "R-10", "12.50")).await.unwrap();
     assert!(matches!(again, RefundBegun::Ours(_)), "{again:?}");
@@ -276,26 +284,168 @@ async fn a_refund_is_in_one_hand_until_it_is_due_again(database: Database) {
     let store = database.open().await;
     paid(&store).await;
     store.begin_refund(&refund_of("N-1", "R-1", "5.00")).await.unwrap();
-    let claim = async |now, until| store.claim_refund(&number("R-1"), at(now), at(until)).await.unwrap();
-    assert_eq!(store.due_refunds(at(0), 9).await.unwrap(), [number("R-1")]);
-    assert!(claim(0, 100).await);
-    assert!(!claim(99, 200).await);
-    assert!(store.due_refunds(at(99), 9).await.unwrap().is_empty());
-    assert!(claim(100, 200).await);
-    store.change_refund(&number("R-1"), |refund| refund.learn(RefundStatus::Refunded, None)).await.unwrap();
-    assert!(!claim(200, 300).await);
-    assert!(store.due_refunds(at(200), 9).await.unwrap().is_empty());
+    let tasks: Vec<_> = (0..20)
+        .map(|index| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                match index % 2 {
+                    0 => store.claim_refund(Way::Refund, &number("R-1"), at(0), at(100)).await.unwrap().is_some(),
+                    _ => !store.claim_due_refunds(at(0), at(100), 9).await.unwrap().is_empty(),
+                }
+            })
+        })
+        .collect();
+    let mut holders = 0;
+    for task in tasks {
+        holders += usize::from(task.await.unwrap());
+    }
+    assert_eq!(holders, 1);
+    assert!(refund(&store, Way::Refund, "R-1").await.is_held(at(99)));
+    assert_eq!(claim_refund(&store, Way::Refund, "R-1", 99).await, None);
+    assert_eq!(store.claim_due_refunds(at(99), at(200), 9).await.unwrap(), []);
+    assert!(!refund(&store, Way::Refund, "R-1").await.is_held(at(100)));
+    let lease = claim_refund(&store, Way::Refund, "R-1", 100).await.unwrap();
+    // Handed back, and not yet due.
+    store.change_refund_held(&lease, Millis(0), |refund| refund.due_at = at(150)).await.unwrap();
+    assert_eq!(claim_refund(&store, Way::Refund, "R-1", 149).await, None);
+    assert_eq!(store.claim_due_refunds(at(149), at(200), 9).await.unwrap(), []);
+    let lease = store.claim_due_refunds(at(150), at(200), 9).await.unwrap().remove(0);
+    assert_eq!((lease.way(), lease.number()), (Way::Refund, &number("R-1")));
+    let learn = |refund: &mut RefundRow| refund.learn(RefundStatus::Refunded, None);
+    store.change_refund_held(&lease, Millis(0), learn).await.unwrap();
+    assert_eq!(claim_refund(&store, Way::Refund, "R-1", 500).await, None);
+    assert_eq!(store.claim_due_refunds(at(500), at(600), 9).await.unwrap(), []);
+}
+
+async fn whoever_has_lost_a_refund_writes_nothing_more(database: Database) {
+    let store = database.open().await;
+    paid(&store).await;
+    store.begin_refund(&refund_of("N-1", "R-1", "5.00")).await.unwrap();
+    let asleep = claim_refund(&store, Way::Refund, "R-1", 0).await.unwrap();
+    // Nobody else has come: it is still theirs, and lasts longer for it.
+    let sent = |ms| move |refund: &mut RefundRow| refund.sent_at = Some(at(ms));
+    assert!(store.change_refund_held(&asleep, at(250), sent(150)).await.unwrap().is_some());
+    assert_eq!(claim_refund(&store, Way::Refund, "R-1", 249).await, None);
+    let awake = claim_refund(&store, Way::Refund, "R-1", 250).await.unwrap();
+    assert_eq!(store.change_refund_held(&asleep, at(900), sent(260)).await.unwrap(), None);
+    let now = refund(&store, Way::Refund, "R-1").await;
+    assert_eq!((now.sent_at, now.is_held(at(350))), (Some(at(150)), false));
+    assert!(store.change_refund_held(&awake, at(400), sent(270)).await.unwrap().is_some());
+}
+
+async fn refunds_that_are_due_are_shared_out_the_longest_overdue_first(database: Database) {
+    let store = database.open().await;
+    paid(&store).await;
+    for index in 0..10 {
+        let new = refund_of("N-1", &format!("R-{index}"), "1.00");
+        store.begin_refund(&NewRefund { created_at: at(10 - index), ..new }).await.unwrap();
+    }
+    let numbers = |leases: &[RefundLease]| {
+        let mut numbers: Vec<_> = leases.iter().map(|lease| lease.number().to_string()).collect();
+        numbers.sort();
+        numbers
+    };
+    assert_eq!(numbers(&store.claim_due_refunds(at(10), at(100), 3).await.unwrap()), ["R-7", "R-8", "R-9"]);
+    let mut shares = Vec::new();
+    for share in [(); 4].map(|()| {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim_due_refunds(at(10), at(100), 2).await.unwrap() })
+    }) {
+        shares.extend(share.await.unwrap());
+    }
+    assert_eq!(numbers(&shares), ["R-0", "R-1", "R-2", "R-3", "R-4", "R-5", "R-6"]);
+}
+
+async fn a_revocation_is_written_down_once_and_gives_an_open_order_up(database: Database) {
+    let store = database.open().await;
+    assert!(!store.begin_revocation(&number("N-1"), at(0)).await.unwrap());
+    let order = due(&store, "N-1").await;
+    store.change(&order, |order| order.care.due_at = at(900)).await.unwrap();
+    assert!(store.begin_revocation(&order, at(5)).await.unwrap());
+    let given_up = store.order(&order).await.unwrap().unwrap();
+    assert_eq!((given_up.at_gateway.cancel_wanted, given_up.care.due_at), (true, at(5)));
+    let first = refund(&store, Way::Revocation, "N-1").await;
+    assert_eq!((first.amount, first.status, first.sent_at), (given_up.amount, RefundStatus::Unknown, None));
+    assert!(store.begin_revocation(&order, at(6)).await.unwrap());
+    assert_eq!(refund(&store, Way::Revocation, "N-1").await, first);
+    // A refund may have an order's number; it is another thing.
+    assert_eq!(store.refund(Way::Refund, &order).await.unwrap(), None);
+}
+
+async fn a_revocation_waits_until_its_order_is_decided(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    store.begin_revocation(&order, at(0)).await.unwrap();
+    assert_eq!(claim_refund(&store, Way::Revocation, "N-1", 1).await, None);
+    assert_eq!(store.claim_due_refunds(at(1), at(100), 9).await.unwrap(), []);
+    let paid = OrderState::reported(GatewayStatus::PaidSuccess, false, None);
+    store.change(&order, |order| order.at_gateway.learn(&paid, None)).await.unwrap();
+    let leases = store.claim_due_refunds(at(1), at(100), 9).await.unwrap();
+    assert_eq!(leases.iter().map(RefundLease::way).collect::<Vec<_>>(), [Way::Revocation]);
+}
+
+async fn an_order_that_is_being_revoked_is_not_refunded(database: Database) {
+    let store = database.open().await;
+    paid(&store).await;
+    let order = number("N-1");
+    store.begin_revocation(&order, at(0)).await.unwrap();
+    let new = refund_of("N-1", "N-1", "1.00");
+    assert!(matches!(store.begin_refund(&new).await.unwrap(), RefundBegun::NotPaid));
+    let refuse = |revocation: &mut RefundRow| revocation.learn(RefundStatus::Failed, None);
+    store.change_refund(Way::Revocation, &order, refuse).await.unwrap();
+    assert!(matches!(store.begin_refund(&new).await.unwrap(), RefundBegun::Ours(_)));
+    // Refused once, it stays so.
+    store.begin_revocation(&order, at(1)).await.unwrap();
+    assert_eq!(refund(&store, Way::Revocation, "N-1").await.status, RefundStatus::Failed);
+}
+
+async fn a_revocation_begins_anew_only_if_its_order_had_failed(database: Database) {
+    let store = database.open().await;
+    let order = due(&store, "N-1").await;
+    store.begin_revocation(&order, at(0)).await.unwrap();
+    let learn = |refund: &mut RefundRow| refund.learn(RefundStatus::Refunded, None);
+    store.change_refund(Way::Revocation, &order, learn).await.unwrap();
+    for status in [GatewayStatus::Failure, GatewayStatus::PaidSuccess] {
+        let state = OrderState::reported(status, false, None);
+        store.change(&order, |order| order.at_gateway.learn(&state, None)).await.unwrap();
+        store.begin_revocation(&order, at(7)).await.unwrap();
+        let now = refund(&store, Way::Revocation, "N-1").await;
+        let expected = match status {
+            GatewayStatus::Failure => (RefundStatus::Refunded, at(0)),
+            _ => (RefundStatus::Unknown, at(7)),
+        };
+        assert_eq!((now.status, now.due_at), expected, "{status:?}");
+    }
+}
+
+async fn the_leases_of_one_that_was_alone_end_with_it(database: Database) {
+    let store = database.open().await;
+    paid(&store).await;
+    store.begin_refund(&refund_of("N-1", "R-1", "5.00")).await.unwrap();
+    let dead = claim_refund(&store, Way::Refund, "R-1", 0).await.unwrap();
+    store.begin_instance().await.unwrap();
+    let is_over = store.change_refund_held(&dead, Millis(0), |_| {}).await.unwrap().is_none();
+    assert_eq!(is_over, !store.is_shared(), "another instance's go on");
+}
+
+async fn refund(store: &Store, way: Way, text: &str) -> RefundRow {
+    store.refund(way, &number(text)).await.unwrap().unwrap()
+}
+
+/// For 100 ms from then on.
+async fn claim_refund(store: &Store, way: Way, text: &str, ms: u64) -> Option<RefundLease> {
+    store.claim_refund(way, &number(text), at(ms), at(ms + 100)).await.unwrap()
 }
 
 /// An order that is due at once.
-async fn due(store: &Store, text: &str) -> OrderNumber {
+pub(crate) async fn due(store: &Store, text: &str) -> OrderNumber {
     let row = purchase(store, text).await;
     store.begin_order(&order_of(&row, text)).await.unwrap();
     store.change(&number(text), |order| order.care.due_at = NOW.moment()).await.unwrap();
     number(text)
 }
 
-fn at(ms: u64) -> Millis {
+pub(crate) fn at(ms: u64) -> Millis {
     NOW.moment().plus(Millis(ms))
 }
 

@@ -199,31 +199,178 @@ async fn a_notification_of_another_refund_or_amount_or_a_contradiction_is_for_a_
 }
 
 #[tokio::test]
+async fn a_question_that_is_refused_says_nothing_of_the_refund() {
+    let proxy = Proxy::start().await;
+    proxy.paid("r", "N-1").await;
+    refund(&proxy, "N-1", "R-1", "5.00").await;
+    // So late that a refusal would be the last word.
+    proxy.payby.fail("refund/getOrder", Fault::Code("403"));
+    proxy.advance(Millis::from_secs(21 * 60));
+    proxy.payby.called("refund/getOrder", 1).await;
+    assert_eq!(read(&proxy, "R-1").await["status"], "pending");
+}
+
+async fn revoke(proxy: &Proxy, order: &str) -> Answer {
+    proxy.shop(Method::POST, &format!("/v1/orders/{order}/revoke"), None).await
+}
+
+/// The calls so far that a revocation makes.
+fn revoking(proxy: &Proxy) -> Vec<String> {
+    let names = proxy.payby.names().into_iter();
+    names.filter(|name| ["getOrder", "cancelOrder", "revokeOrder"].contains(&name.as_str())).collect()
+}
+
+/// Asks until the order is revoked; time passes, so that PayBy may be asked again.
+async fn until_revoked(proxy: &Proxy, order: &str) {
+    let asking = async {
+        loop {
+            let told = revoke(proxy, order).await;
+            if told.status == 200 {
+                return assert_eq!(told.body["revoked"], true);
+            }
+            assert_eq!(told.status, 202);
+            proxy.advance(Millis::from_secs(61));
+        }
+    };
+    tokio::time::timeout(BOUND, asking).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_revocation_closes_an_unpaid_order_and_gives_a_paid_one_back() {
     let proxy = Proxy::start().await;
     let token = proxy.token("r").await;
     proxy.put(&token, "N-1").await;
-    let closed = proxy.shop(Method::POST, "/v1/orders/N-1/revoke", None).await;
-    assert_eq!((&closed.body["status"], &closed.body["revoked"]), (&json!("failed"), &json!(false)));
+    for _ in 0..2 {
+        let closed = revoke(&proxy, "N-1").await;
+        assert_eq!((closed.status.as_u16(), &closed.body["status"]), (200, &json!("failed")));
+        assert_eq!(closed.body["revoked"], false);
+    }
+    assert_eq!(revoking(&proxy), ["getOrder", "cancelOrder"]);
 
     proxy.paid("s", "N-2").await;
-    for fault in [Fault::LostAnswer, Fault::Code("500")] {
-        proxy.payby.fail("revokeOrder", fault);
-        let unknown = proxy.shop(Method::POST, "/v1/orders/N-2/revoke", None).await;
-        assert_eq!(unknown.problem(), (503, "unavailable"));
-        assert_eq!(unknown.header("retry-after"), "3");
-    }
-    for code in ["62039", "62041", "62046"] {
-        proxy.payby.fail("revokeOrder", Fault::Code(code));
-        let refused = proxy.shop(Method::POST, "/v1/orders/N-2/revoke", None).await;
-        assert_eq!(refused.problem(), (409, "revoke_refused"), "{code}");
-    }
     for _ in 0..2 {
-        let revoked = proxy.shop(Method::POST, "/v1/orders/N-2/revoke", None).await;
-        assert_eq!((&revoked.body["status"], &revoked.body["revoked"]), (&json!("failed"), &json!(true)));
-        assert_eq!(revoked.body["failure"]["reason"], "revoked");
+        let revoked = revoke(&proxy, "N-2").await;
+        assert_eq!((revoked.status.as_u16(), &revoked.body["status"]), (200, &json!("failed")));
+        assert_eq!((&revoked.body["revoked"], &revoked.body["failure"]["reason"]), (&json!(true), &json!("revoked")));
     }
-    assert_eq!(proxy.payby.names().iter().filter(|name| *name == "revokeOrder").count(), 7);
+    assert_eq!(revoking(&proxy)[2..], ["revokeOrder"]);
+    assert_eq!(revoke(&proxy, "N-3").await.problem(), (404, "not_found"));
+    assert_eq!(revoke(&proxy, "no number").await.problem(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn an_order_that_is_paid_before_it_could_be_closed_is_given_back() {
+    let proxy = Proxy::start().await;
+    let token = proxy.token("r").await;
+    proxy.put(&token, "N-1").await;
+    proxy.payby.set("N-1", "PAID_SUCCESS");
+    assert_eq!(revoke(&proxy, "N-1").await.body["revoked"], true);
+    assert_eq!(revoking(&proxy), ["getOrder", "revokeOrder"]);
+
+    // And if that comes out later, nobody has to ask again.
+    let token = proxy.token("s").await;
+    proxy.put(&token, "N-2").await;
+    for call in ["getOrder", "cancelOrder", "getOrder"] {
+        proxy.payby.fail(call, Fault::Code("500"));
+    }
+    let open = revoke(&proxy, "N-2").await;
+    assert_eq!((open.status.as_u16(), &open.body["status"]), (202, &json!("pending")));
+    proxy.payby.set("N-2", "PAID_SUCCESS");
+    proxy.notify(&FakePayby::notification("n", "N-2", "PAID_SUCCESS")).await;
+    proxy.payby.called("revokeOrder", 2).await;
+    until_revoked(&proxy, "N-2").await;
+}
+
+#[tokio::test]
+async fn an_unknown_revocation_is_asked_about_and_made_again_only_if_it_was_not_made() {
+    for (fault, reached) in [
+        (Fault::LostRequest, false),
+        (Fault::LostAnswer, true),
+        (Fault::Code("500"), false),
+        (Fault::ChangedByte, true),
+        (Fault::OtherNumber, true),
+        (Fault::BadGateway, false),
+        // Inside PayBy; and the call itself was not accepted.
+        (Fault::Code("62039"), false),
+        (Fault::Code("403"), false),
+    ] {
+        let proxy = Proxy::start().await;
+        proxy.paid("r", "N-1").await;
+        proxy.payby.fail("revokeOrder", fault);
+        for _ in 0..2 {
+            let unknown = revoke(&proxy, "N-1").await;
+            assert_eq!((unknown.status.as_u16(), &unknown.body["status"]), (202, &json!("paid")), "{fault:?}");
+            assert_eq!(unknown.header("retry-after"), "3");
+        }
+        assert_eq!(revoking(&proxy), ["revokeOrder"], "{fault:?}: its time has not come");
+        // What may have been given back counts.
+        assert_eq!(refund(&proxy, "N-1", "R-1", "1.00").await.problem(), (409, "order_not_paid"));
+        until_revoked(&proxy, "N-1").await;
+        let again: &[_] = if reached { &["getOrder"] } else { &["getOrder", "revokeOrder"] };
+        assert_eq!(revoking(&proxy)[1..], *again, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_revocation_stays_refused_unless_an_attempt_before_it_is_unknown() {
+    let proxy = Proxy::start().await;
+    for (index, code) in ["62041", "62046", "601", "62002"].into_iter().enumerate() {
+        let order = format!("N-{index}");
+        proxy.paid(&order, &order).await;
+        proxy.payby.fail("revokeOrder", Fault::Code(code));
+        for _ in 0..2 {
+            let refused = revoke(&proxy, &order).await;
+            assert_eq!(refused.problem(), (409, "revoke_refused"), "{code}");
+            let detail = refused.body["detail"].as_str().unwrap();
+            assert!(detail.starts_with(&format!("PayBy will not revoke it: {code}")), "{detail}");
+            proxy.advance(Millis::from_secs(61));
+        }
+        assert_eq!(revoking(&proxy).len(), index + 1);
+        assert_eq!(refund(&proxy, &order, &order, "1.00").await.status, 200, "what is not given back can be refunded");
+    }
+
+    proxy.paid("s", "N-9").await;
+    proxy.payby.fail("revokeOrder", Fault::LostRequest);
+    proxy.payby.fail("revokeOrder", Fault::Code("62046"));
+    assert_eq!(revoke(&proxy, "N-9").await.status, 202);
+    proxy.advance(Millis::from_secs(61));
+    proxy.payby.called("revokeOrder", 6).await;
+    assert_eq!(revoke(&proxy, "N-9").await.status, 202, "the first may still be under way");
+    proxy.payby.fail("revokeOrder", Fault::Code("62046"));
+    proxy.advance(Millis::from_secs(21 * 60));
+    proxy.payby.called("revokeOrder", 7).await;
+    assert_eq!(revoke(&proxy, "N-9").await.problem(), (409, "revoke_refused"));
+}
+
+#[tokio::test]
+async fn a_revocation_outlives_the_proxy_that_was_asked_for_it() {
+    let mut proxy = Proxy::start().await;
+    let token = proxy.paid("r", "N-1").await;
+    proxy.payby.fail("revokeOrder", Fault::LostRequest);
+    tokio::select! {
+        _ = revoke(&proxy, "N-1") => {}
+        () = proxy.payby.called("revokeOrder", 1) => {}
+    }
+    proxy.restart().await;
+    proxy.advance(Millis::from_secs(200));
+    // Nobody asks: the proxy looks after it by itself.
+    proxy.payby.called("revokeOrder", 2).await;
+    assert_eq!(revoking(&proxy), ["revokeOrder", "getOrder", "revokeOrder"]);
+    assert_eq!(proxy.until(&token, "N-1", "failed").await.body["revoked"], true);
+}
+
+#[tokio::test]
+async fn a_revocation_of_which_nothing_can_be_learnt_is_for_a_person_once() {
+    let proxy = Proxy::start_with([("METRICS__LISTEN", "127.0.0.1:0".to_owned())]).await;
+    proxy.paid("r", "N-1").await;
+    for call in ["revokeOrder", "getOrder", "getOrder", "getOrder"] {
+        proxy.payby.fail(call, Fault::Code("500"));
+    }
+    let alerts = async || proxy.metrics().await.contains("alerts_total{alert=\"gateway_fails\"} 1");
+    assert_eq!(revoke(&proxy, "N-1").await.status, 202);
+    assert!(!alerts().await, "one failure is none");
+    until_revoked(&proxy, "N-1").await;
+    assert!(alerts().await, "{}", proxy.metrics().await);
 }
 
 #[tokio::test]
