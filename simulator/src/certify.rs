@@ -1,11 +1,11 @@
 //! PayBy's acceptance cases, run against a merchant's stack: has it make orders, lets things go wrong, watches the calls that
 //! arrive, and judges.
 //!
-//! Each case has an amount of its own; by that its order is known, whoever makes the number. So all cases run at once.
+//! Each order has an amount of its own; by that it is known, whoever makes the number. So all cases run at once.
 //!
 //! | to find | look in |
 //! |---|---|
-//! | the cases: what goes wrong, who pays, which rules count | [`Case`] |
+//! | the cases, and the orders that each takes: what goes wrong, who pays | [`Case`], [`Trial`] |
 //! | how a merchant is made to begin an order | [`Trigger`] |
 //! | the rules, and how they are measured | `judge` |
 //! | the table and the JSON | [`Report`] |
@@ -14,16 +14,18 @@ mod case;
 mod judge;
 mod report;
 mod trigger;
+mod wait;
 
 use std::time::Duration;
 
 use payby_checkout::time::{Millis, UnixMillis};
 use tokio::task::JoinHandle;
 
-pub use self::case::Case;
+pub use self::case::{Case, Trial, Variant};
 use self::judge::Record;
-pub use self::report::{CaseReport, Finding, Report, Verdict};
+pub use self::report::{CaseReport, Finding, Report, TrialReport, Verdict};
 pub use self::trigger::{Errand, HttpTrigger, Trigger, TriggerFile};
+pub use self::wait::wait_for;
 use crate::Running;
 use crate::journal::{Entry, Event, Via};
 use crate::model::Action;
@@ -42,8 +44,8 @@ pub const CLOSING_DELAY: Millis = Millis::from_secs(600);
 pub struct Plan {
     /// How the merchant is made to begin an order.
     pub trigger: Trigger,
-    /// The cases.
-    pub cases: Vec<Case>,
+    /// The orders to be made: those of the cases ([`Case::trials`]).
+    pub trials: Vec<Trial>,
     /// Whether the merchant's alerts go to `/sim/alerts`. If not, and none comes, alerts are "not observed".
     pub expects_alerts: bool,
 }
@@ -56,16 +58,16 @@ pub async fn run(simulator: &Running, plan: &Plan) -> anyhow::Result<Report> {
     let inner = &simulator.simulator;
     {
         let mut state = inner.state();
-        for case in &plan.cases {
-            case.faults().into_iter().for_each(|rule| state.faults.add(rule));
-            case.payer().into_iter().for_each(|payer| state.payers.add(payer));
+        for trial in &plan.trials {
+            trial.faults().into_iter().for_each(|rule| state.faults.add(rule));
+            trial.payer().into_iter().for_each(|payer| state.payers.add(payer));
         }
     }
     let began_at = inner.now();
     let run = crate::simulator::token()?[..8].to_owned();
     let mut courses = Vec::new();
-    for &case in &plan.cases {
-        courses.push(Course { case, errand: plan.trigger.begin(case, &run)?, end: None, paid: false });
+    for &trial in &plan.trials {
+        courses.push(Course { trial, errand: plan.trigger.begin(trial, &run)?, end: None, paid: false });
     }
     while courses.iter().any(|course| course.end.is_none()) {
         tokio::time::sleep(LOOK).await;
@@ -75,7 +77,7 @@ pub async fn run(simulator: &Running, plan: &Plan) -> anyhow::Result<Report> {
             if course.end.is_none() {
                 course.go_on(simulator, &events, began_at, now).await;
                 if course.end.is_some() {
-                    tracing::info!("case {} is over", course.case.id());
+                    tracing::info!("case {} is over", course.trial.id());
                 }
             }
         }
@@ -84,24 +86,30 @@ pub async fn run(simulator: &Running, plan: &Plan) -> anyhow::Result<Report> {
     let events = simulator.events();
     let alerted = events.iter().any(|entry| matches!(entry.event, Event::Alert { .. }));
     let expects_alerts = plan.expects_alerts || alerted;
-    let judged = courses.into_iter().map(|course| {
-        let mut record = Record::of(course.case, &inner.partner_id, &events);
-        let end = course.end.unwrap_or(End::At(began_at));
-        let why = match end {
-            End::At(at) => {
-                record.end_at(at);
+    let judged = |course: &Course| {
+        let mut record = Record::of(course.trial, &inner.partner_id, &events);
+        let why = match &course.end {
+            Some(End::Never(why)) => Some(&**why),
+            Some(End::At(at)) => {
+                record.end_at(*at);
                 None
             }
-            End::Never(why) => Some(why),
+            None => None,
         };
-        judge::judge(course.case, &record, expects_alerts, why)
+        judge::judge(course.trial, &record, expects_alerts, why)
+    };
+    let mut cases: Vec<_> = plan.trials.iter().map(|trial| trial.case).collect();
+    cases.dedup();
+    let reports = cases.into_iter().map(|case| {
+        let trials = courses.iter().filter(|course| course.trial.case == case).map(judged);
+        CaseReport::of(case, trials.collect())
     });
-    Ok(Report::of(judged.collect()))
+    Ok(Report::of(reports.collect()))
 }
 
-/// A case under way.
+/// An order under way.
 struct Course {
-    case: Case,
+    trial: Trial,
     errand: JoinHandle<Result<(), String>>,
     end: Option<End>,
     paid: bool,
@@ -117,9 +125,9 @@ enum End {
 impl Course {
     async fn go_on(&mut self, simulator: &Running, events: &[Entry], began_at: UnixMillis, now: UnixMillis) {
         let inner = &simulator.simulator;
-        let record = Record::of(self.case, &inner.partner_id, events);
+        let record = Record::of(self.trial, &inner.partner_id, events);
         if let Some((number, start)) = &record.order {
-            if self.case == Case::Notified && !self.paid && now.since(*start) >= PAYS_AFTER {
+            if self.trial.case == Case::Notified && !self.paid && now.since(*start) >= PAYS_AFTER {
                 self.paid = true;
                 let mut state = inner.state();
                 if let Some(id) = state.model.by_number(number) {
@@ -133,7 +141,7 @@ impl Course {
                 drop(state);
                 inner.bell.notify_one();
             }
-            let at = record.over_at(self.case, *start);
+            let at = record.over_at(self.trial.case, *start);
             if at <= now {
                 self.end = Some(End::At(at));
                 self.errand.abort();
@@ -143,7 +151,7 @@ impl Course {
         {
             self.end = Some(End::Never(why));
         } else if now.since(began_at) >= BEGINS_WITHIN {
-            self.end = Some(End::Never(format!("no placeOrder of AED {} arrived", self.case.amount())));
+            self.end = Some(End::Never(format!("no placeOrder of AED {} arrived", self.trial.amount())));
             self.errand.abort();
         }
     }

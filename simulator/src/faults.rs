@@ -54,6 +54,8 @@ pub enum Fault {
     WrongSignature,
     /// The call is processed; the answer does not come until the client goes away, or for 120 s.
     Hang,
+    /// The call is not processed; no answer comes until the client goes away, or for 120 s.
+    HangRequest,
     /// The call arrives twice; the second answer is the one that is given. A notification comes twice.
     Duplicate,
     /// The call is processed; the answer comes so much later.
@@ -83,7 +85,13 @@ impl Fault {
     /// Whether the call does what it asks for.
     #[must_use]
     pub const fn is_processed(&self) -> bool {
-        !matches!(self, Self::LostRequest | Self::SystemError | Self::RateLimit | Self::Code { done: false, .. })
+        !self.is_lost() && !matches!(self, Self::SystemError | Self::RateLimit | Self::Code { done: false, .. })
+    }
+
+    /// Whether the call never gets to PayBy.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::LostRequest | Self::HangRequest)
     }
 
     /// The code and message that are answered in place of the true ones.

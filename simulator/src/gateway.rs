@@ -61,7 +61,7 @@ async fn call(
     };
     match fault {
         Some(Fault::LostRequest | Fault::LostAnswer) => return HangUp.into_response(),
-        Some(Fault::Hang) => {
+        Some(Fault::Hang | Fault::HangRequest) => {
             tokio::select! {
                 () = tokio::time::sleep(LONGEST_HANG) => {}
                 () = simulator.stopping() => {}
@@ -136,7 +136,7 @@ impl Request {
             apply_status = ApplyStatus::Fail;
         }
 
-        let answered = fault != Some(&Fault::LostRequest);
+        let arrived = !fault.is_some_and(Fault::is_lost);
         let event = Event::Call {
             path: self.path.clone(),
             partner_id: self.partner_id.clone(),
@@ -145,8 +145,8 @@ impl Request {
             amount: self.named.amount,
             verified: self.verified,
             fault: fault.cloned(),
-            apply_status: answered.then_some(apply_status),
-            code: answered.then(|| code.clone().into_owned()),
+            apply_status: arrived.then_some(apply_status),
+            code: arrived.then(|| code.clone().into_owned()),
         };
         let trace_code = Some(format!("{:06}", state.journal.record(now, event)));
         if done {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -53,6 +54,9 @@ struct Certify {
     /// Only these cases: 001,005
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     only: Vec<Case>,
+    /// How long the stack may take until it answers, before the cases begin: 90s, 2m; 0 begins at once
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
+    wait: Duration,
     /// The stack's alerts come to /sim/alerts: one that does not come is a failure
     #[arg(long)]
     alerts: bool,
@@ -81,6 +85,15 @@ struct Serve {
     /// How the log is written; what is logged, RUST_LOG says
     #[arg(long, global = true, env = "PAYBY_SIM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let number: u32 = number.parse().map_err(|_| "a time is like 30s or 2m")?;
+    Ok(Duration::from_secs(u64::from(number) * unit))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -130,14 +143,19 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 async fn certify(settings: Settings, options: Certify) -> anyhow::Result<ExitCode> {
     let merchant = options.merchant.trim_end_matches('/').to_owned();
     let trigger = match (options.trigger, options.api_key) {
-        (Some(file), _) => Trigger::Http { merchant, file: TriggerFile::read(&file)? },
-        (None, Some(api_key)) => Trigger::Proxy { merchant, api_key },
+        (Some(file), _) => Trigger::Http { merchant: merchant.clone(), file: TriggerFile::read(&file)? },
+        (None, Some(api_key)) => Trigger::Proxy { merchant: merchant.clone(), api_key },
         (None, None) => bail!("--api-key or --trigger is needed"),
     };
     let cases = if options.only.is_empty() { Case::ALL.to_vec() } else { options.only };
-    let plan = Plan { trigger, cases, expects_alerts: options.alerts };
+    let trials = cases.into_iter().flat_map(Case::trials).collect();
+    let plan = Plan { trigger, trials, expects_alerts: options.alerts };
     let running = payby_sim::start(Settings { closing_delay: CLOSING_DELAY, ..settings }).await?;
     tracing::info!("payby-sim is listening on http://{}; a run takes one to two minutes", running.address);
+    if !options.wait.is_zero() {
+        let tell = |why: &str| tracing::info!("waiting for {merchant}: {why}");
+        certify::wait_for(&merchant, options.wait, tell).await?;
+    }
     let report = certify::run(&running, &plan).await?;
     running.shutdown().await;
     let text = if options.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use payby_checkout::money::Amount;
+use payby_checkout::time::Millis;
 use serde::{Serialize, Serializer};
 
 use crate::faults::{Fault, Only, Rule};
@@ -11,6 +12,10 @@ use crate::payers::Payer;
 
 /// Until the run ends.
 const ALWAYS: u32 = u32::MAX;
+/// How long the payer has, where the merchant can be told: cases that end in a cancel end then …
+const PAY_WITHIN: Millis = Millis::from_secs(60);
+/// … but for an order of which nothing is heard: it has to be given up long before.
+const PAY_LATER: Millis = Millis::from_secs(600);
 
 /// A case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,14 +86,81 @@ impl Case {
         }
     }
 
-    /// What its order costs: AED 500.01, 12.02, 12.03 … 12.09. No two cases share an amount.
+    /// The orders that it takes: two cases are about a creation that may or may not have arrived.
+    #[must_use]
+    pub fn trials(self) -> Vec<Trial> {
+        let variants = match self {
+            Self::CreateFails | Self::CreateTimesOut => &[Variant::Plain, Variant::Lost, Variant::Unknown][..],
+            _ => &[Variant::Plain],
+        };
+        variants.iter().map(|&variant| Trial { case: self, variant }).collect()
+    }
+}
+
+/// How a case is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// As PayBy does. A creation that goes wrong was processed, and the first query finds it.
+    Plain,
+    /// The creation never arrived: the query finds no order.
+    Lost,
+    /// The creation was processed, but no query is answered: it stays unknown.
+    Unknown,
+}
+
+/// One order of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Of which case.
+    pub case: Case,
+    /// How it is tried.
+    pub variant: Variant,
+}
+
+impl Trial {
+    /// The case's number, and a letter if it is not tried as PayBy does: `003`, `003b`, `003c`.
+    #[must_use]
+    pub fn id(self) -> String {
+        let letter = match self.variant {
+            Variant::Plain => "",
+            Variant::Lost => "b",
+            Variant::Unknown => "c",
+        };
+        format!("{}{letter}", self.case.id())
+    }
+
+    /// What is special about it, if its case has others.
+    #[must_use]
+    pub const fn title(self) -> Option<&'static str> {
+        match (self.case, self.variant) {
+            (Case::CreateFails | Case::CreateTimesOut, Variant::Plain) => Some("it was processed"),
+            (_, Variant::Plain) => None,
+            (_, Variant::Lost) => Some("it never arrived"),
+            (_, Variant::Unknown) => Some("it stays unknown, long before the payer's time is up"),
+        }
+    }
+
+    /// What the order costs: AED 500.01, 12.02, 12.03 … 12.09; 13 and 14 dirhams where it never arrived or stays unknown. No
+    /// two have the same amount.
     ///
     /// # Panics
     /// Never: these are amounts.
     #[must_use]
     pub fn amount(self) -> Amount {
-        let fils = if self == Self::Paid { 50_001 } else { 1_201 + self as u64 };
+        let fils = match self.case {
+            Case::Paid => 50_001,
+            case => 1_201 + case as u64 + 100 * self.variant as u64,
+        };
         Amount::from_fils(fils).expect("more than zero and not too much")
+    }
+
+    /// How long the payer has.
+    #[must_use]
+    pub const fn pay_within(self) -> Millis {
+        match self.variant {
+            Variant::Plain | Variant::Lost => PAY_WITHIN,
+            Variant::Unknown => PAY_LATER,
+        }
     }
 
     /// What goes wrong.
@@ -96,17 +168,23 @@ impl Case {
         let rule =
             |only, fault, times| Rule { times: Some(times), amount: Some(self.amount()), ..Rule::new(only, fault) };
         let call = |call, fault, times| rule(Only::One(call), fault, times);
-        let mut faults = match self {
-            Self::Paid | Self::PayerLeaves => vec![],
-            Self::CreateFails => vec![call(Call::Place, Fault::SystemErrorDone, 1)],
-            Self::CreateTimesOut => vec![call(Call::Place, Fault::Hang, 1)],
-            Self::CancelsAtLast => vec![call(Call::Cancel, Fault::SystemError, 2)],
-            Self::CancelsNever => vec![call(Call::Cancel, Fault::SystemError, ALWAYS)],
-            Self::QueriesAtLast => vec![call(Call::Get, Fault::SystemError, 2)],
-            Self::QueriesNever => vec![call(Call::Get, Fault::SystemError, ALWAYS)],
-            Self::Notified => vec![rule(Only::Notification, Fault::WrongSignature, 1)],
+        let is_lost = self.variant == Variant::Lost;
+        let mut faults = match self.case {
+            Case::Paid | Case::PayerLeaves => vec![],
+            Case::CreateFails if is_lost => vec![call(Call::Place, Fault::SystemError, 1)],
+            Case::CreateFails => vec![call(Call::Place, Fault::SystemErrorDone, 1)],
+            Case::CreateTimesOut if is_lost => vec![call(Call::Place, Fault::HangRequest, 1)],
+            Case::CreateTimesOut => vec![call(Call::Place, Fault::Hang, 1)],
+            Case::CancelsAtLast => vec![call(Call::Cancel, Fault::SystemError, 2)],
+            Case::CancelsNever => vec![call(Call::Cancel, Fault::SystemError, ALWAYS)],
+            Case::QueriesAtLast => vec![call(Call::Get, Fault::SystemError, 2)],
+            Case::QueriesNever => vec![call(Call::Get, Fault::SystemError, ALWAYS)],
+            Case::Notified => vec![rule(Only::Notification, Fault::WrongSignature, 1)],
         };
-        if self != Self::Notified {
+        if self.variant == Variant::Unknown {
+            faults.push(call(Call::Get, Fault::SystemError, ALWAYS));
+        }
+        if self.case != Case::Notified {
             // What the merchant learns, it is to learn by asking.
             faults.push(rule(Only::Notification, Fault::LostRequest, ALWAYS));
         }
@@ -115,9 +193,9 @@ impl Case {
 
     /// Who pays by themselves.
     pub(super) fn payer(self) -> Option<Payer> {
-        let after_queries = match self {
-            Self::Paid => 2,
-            Self::QueriesAtLast => 0,
+        let after_queries = match self.case {
+            Case::Paid => 2,
+            Case::QueriesAtLast => 0,
             _ => return None,
         };
         Some(Payer { action: Action::Pay, after_queries, amount: Some(self.amount()) })
@@ -144,22 +222,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_has_a_number_and_an_amount_of_its_own() {
-        let told = Case::ALL.map(|case| format!("{} {}", case.id(), case.amount()));
-        assert_eq!(
-            told,
-            [
-                "001 500.01",
-                "002 12.02",
-                "003 12.03",
-                "004 12.04",
-                "005 12.05",
-                "006 12.06",
-                "007 12.07",
-                "008 12.08",
-                "009 12.09"
-            ]
-        );
+    fn every_trial_has_a_number_and_an_amount_of_its_own() {
+        let trials = Case::ALL.into_iter().flat_map(Case::trials);
+        let told: Vec<_> = trials.map(|trial| format!("{} {}", trial.id(), trial.amount())).collect();
+        let expected = "001 500.01, 002 12.02, 003 12.03, 003b 13.03, 003c 14.03, 004 12.04, 004b 13.04, 004c 14.04, \
+                        005 12.05, 006 12.06, 007 12.07, 008 12.08, 009 12.09";
+        assert_eq!(told.join(", "), expected);
         assert_eq!("005".parse(), Ok(Case::CancelsAtLast));
         assert_eq!("5".parse::<Case>().unwrap_err(), "there is no case \"5\": they are 001 to 009");
     }

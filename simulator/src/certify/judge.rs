@@ -5,8 +5,8 @@
 
 use payby_checkout::time::{Millis, UnixMillis};
 
-use super::case::Case;
-use super::report::{CaseReport, Finding, Verdict};
+use super::case::{Case, Trial, Variant};
+use super::report::{Finding, TrialReport, Verdict};
 use crate::faults::Fault;
 use crate::journal::{Entry, Event};
 use crate::model::{Action, Call};
@@ -28,7 +28,7 @@ const QUIET: Millis = Millis::from_secs(7);
 /// No case is watched longer.
 const LONGEST: Millis = Millis::from_secs(130);
 
-/// What happened to the order of a case.
+/// What happened to an order.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     /// The order's number, and when its creation was first asked for.
@@ -37,6 +37,8 @@ pub(super) struct Record {
     paid_at: Option<UnixMillis>,
     alerts: Vec<UnixMillis>,
     notifications: Vec<Told>,
+    /// When a creation for the same thing came under another number.
+    others: Vec<UnixMillis>,
 }
 
 #[derive(Debug)]
@@ -58,18 +60,19 @@ struct Told {
 }
 
 impl Record {
-    /// Reads the log for the order of a case: the first one of its amount.
-    pub(super) fn of(case: Case, partner_id: &str, entries: &[Entry]) -> Self {
-        let order = entries.iter().find_map(|entry| match &entry.event {
+    /// Reads the log for an order: the first one of its amount.
+    pub(super) fn of(trial: Trial, partner_id: &str, entries: &[Entry]) -> Self {
+        let mut creations = entries.iter().filter_map(|entry| match &entry.event {
             Event::Call { merchant_order_no: Some(number), amount: Some(amount), path, .. }
-                if *amount == case.amount() && Call::at(path) == Some(Call::Place) =>
+                if *amount == trial.amount() && Call::at(path) == Some(Call::Place) =>
             {
                 Some((number.clone(), entry.at))
             }
             _ => None,
         });
-        let Some((number, start)) = order else { return Self::default() };
-        let mut record = Self { order: Some((number.clone(), start)), ..Self::default() };
+        let Some((number, start)) = creations.next() else { return Self::default() };
+        let others = creations.filter(|(other, _)| *other != number).map(|(_, at)| at).collect();
+        let mut record = Self { order: Some((number.clone(), start)), others, ..Self::default() };
         let at = |entry: &Entry| entry.at;
         for entry in entries.iter().filter(|entry| entry.event.order() == Some(&*number)) {
             match &entry.event {
@@ -97,6 +100,7 @@ impl Record {
         self.calls.retain(|made| made.at <= end);
         self.alerts.retain(|&at| at <= end);
         self.notifications.retain(|told| told.at <= end);
+        self.others.retain(|&at| at <= end);
     }
 
     /// When there is nothing more to see.
@@ -143,12 +147,12 @@ impl Record {
     }
 }
 
-/// Judges a case. `why` is why no order came, if none did.
-pub(super) fn judge(case: Case, record: &Record, expects_alerts: bool, why: Option<String>) -> CaseReport {
+/// Judges an order. `why` is why none came, if so.
+pub(super) fn judge(trial: Trial, record: &Record, expects_alerts: bool, why: Option<&str>) -> TrialReport {
     let mut findings = Findings::default();
     let Some((number, start)) = &record.order else {
-        findings.add("an order is created", false, why.unwrap_or_else(|| "none".to_owned()));
-        return CaseReport::of(case, None, findings.0);
+        findings.add("an order is created", false, why.unwrap_or("none").to_owned());
+        return TrialReport { title: trial.title(), order_number: None, findings: findings.0 };
     };
     findings.named(record);
     let queries = record.times(Call::Get, None);
@@ -158,7 +162,7 @@ pub(super) fn judge(case: Case, record: &Record, expects_alerts: bool, why: Opti
         let seen = first.map_or("no cancel".to_owned(), |ms| format!("first cancel after {}", seconds(ms)));
         findings.add("cancel 20 to 120 s after the start", first.is_some_and(|ms| is_within(ms, FIRST_CANCEL)), seen);
     };
-    match case {
+    match trial.case {
         Case::Paid => {
             let created = record.times(Call::Place, Some(true));
             findings.add("the creation answers CREATED", !created.is_empty(), count(created.len(), "creation"));
@@ -166,10 +170,22 @@ pub(super) fn judge(case: Case, record: &Record, expects_alerts: bool, why: Opti
             findings.apart("queries 2 to 6 s apart", &queries, BETWEEN_QUERIES);
             findings.found_paid(record);
         }
-        Case::PayerLeaves | Case::CreateFails | Case::CreateTimesOut => {
+        Case::PayerLeaves => {
             findings.at_least("query at least once", &queries, 1, "query");
             findings.apart("queries 2 to 6 s apart", &queries, BETWEEN_QUERIES);
             cancels_in_time(&mut findings);
+        }
+        Case::CreateFails | Case::CreateTimesOut => {
+            findings.at_least("query at least once", &queries, 1, "query");
+            if trial.variant == Variant::Unknown {
+                // After that a person has been alerted, and queries may come more slowly.
+                let first = &queries[..queries.len().min(FAILURES)];
+                findings.apart("queries 2 to 6 s apart, until 3 have failed", first, BETWEEN_QUERIES);
+            } else {
+                findings.apart("queries 2 to 6 s apart", &queries, BETWEEN_QUERIES);
+            }
+            cancels_in_time(&mut findings);
+            findings.one_number(record);
         }
         Case::CancelsAtLast => {
             findings.at_least("query at least once", &queries, 1, "query");
@@ -201,7 +217,7 @@ pub(super) fn judge(case: Case, record: &Record, expects_alerts: bool, why: Opti
         }
         Case::Notified => findings.notified(record),
     }
-    CaseReport::of(case, Some(number.clone()), findings.0)
+    TrialReport { title: trial.title(), order_number: Some(number.clone()), findings: findings.0 }
 }
 
 #[derive(Default)]
@@ -218,6 +234,13 @@ impl Findings {
         let all = count(record.calls.len(), "call");
         let seen = if unnamed == 0 { all } else { format!("{all}, {unnamed} without") };
         self.add("Partner-Id and merchantOrderNo in each request", unnamed == 0, seen);
+    }
+
+    fn one_number(&mut self, record: &Record) {
+        let cancelled = record.times(Call::Cancel, Some(true)).first().copied();
+        let too_soon = record.others.iter().filter(|at| cancelled.is_none_or(|cancelled| **at < cancelled));
+        let too_soon = too_soon.count();
+        self.add("no other number before it is cancelled", too_soon == 0, count(too_soon, "other creation"));
     }
 
     fn at_least(&mut self, rule: &'static str, times: &[UnixMillis], least: usize, what: &str) {

@@ -26,10 +26,21 @@ pub struct CaseReport {
     pub case: Case,
     /// What happens in it.
     pub title: &'static str,
-    /// The order that was made for it.
-    pub order_number: Option<String>,
     /// Whether no rule was broken.
     pub passed: bool,
+    /// Order by order.
+    pub trials: Vec<TrialReport>,
+}
+
+/// What came of one order of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialReport {
+    /// What is special about it, if its case has others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'static str>,
+    /// The order that was made for it.
+    pub order_number: Option<String>,
     /// Rule by rule.
     pub findings: Vec<Finding>,
 }
@@ -59,16 +70,23 @@ pub enum Verdict {
 
 impl Report {
     pub(super) fn of(cases: Vec<CaseReport>) -> Self {
-        let findings = cases.iter().flat_map(|case| &case.findings);
+        let findings = cases.iter().flat_map(|case| &case.trials).flat_map(|trial| &trial.findings);
         let not_observed = findings.filter(|finding| finding.verdict == Verdict::NotObserved).count();
         Self { passed: cases.iter().all(|case| case.passed), not_observed, cases }
     }
 }
 
 impl CaseReport {
-    pub(super) fn of(case: Case, order_number: Option<String>, findings: Vec<Finding>) -> Self {
-        let passed = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
-        Self { case, title: case.title(), order_number, passed, findings }
+    pub(super) fn of(case: Case, trials: Vec<TrialReport>) -> Self {
+        let mut findings = trials.iter().flat_map(|trial| &trial.findings);
+        let passed = findings.all(|finding| finding.verdict != Verdict::Fail);
+        Self { case, title: case.title(), passed, trials }
+    }
+}
+
+impl TrialReport {
+    fn number(&self) -> String {
+        self.order_number.as_deref().map(|number| format!(" ({number})")).unwrap_or_default()
     }
 }
 
@@ -86,10 +104,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for case in &self.cases {
             let verdict = if case.passed { Verdict::Pass } else { Verdict::Fail };
-            let number = case.order_number.as_deref().map(|number| format!(" ({number})")).unwrap_or_default();
-            writeln!(f, "{:4}{:<88}{}", case.case.id(), format!("{}{number}", case.title), verdict.word())?;
-            for Finding { rule, seen, verdict } in &case.findings {
-                writeln!(f, "    {rule:<50}{seen:<38}{}", verdict.word())?;
+            // An order with a title has a line of its own.
+            let number = case.trials.iter().find(|trial| trial.title.is_none()).map(TrialReport::number);
+            let title = format!("{}{}", case.title, number.unwrap_or_default());
+            writeln!(f, "{:4}{title:<88}{}", case.case.id(), verdict.word())?;
+            for trial in &case.trials {
+                if let Some(title) = trial.title {
+                    writeln!(f, "  {title}{}", trial.number())?;
+                }
+                for Finding { rule, seen, verdict } in &trial.findings {
+                    writeln!(f, "    {rule:<50}{seen:<38}{}", verdict.word())?;
+                }
             }
         }
         let passed = self.cases.iter().filter(|case| case.passed).count();

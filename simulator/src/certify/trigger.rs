@@ -13,10 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::case::Case;
+use super::case::{Case, Trial};
 
-/// How long the payer of an order has, where the merchant can be told: cases that end in a cancel end then.
-const PAY_WITHIN_MS: u64 = 60_000;
 /// How long the merchant may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(40);
 /// After a question that was not answered.
@@ -55,7 +53,8 @@ pub struct TriggerFile {
 }
 
 /// An HTTP request. In its URL, header values and body these stand for something: `{merchant}`, `{case}` (`001`),
-/// `{amount}` (`12.02`), `{fils}` (`1202`), `{reference}` (unique), `{payWithinMs}` (`60000`).
+/// `{amount}` (`12.02`), `{fils}` (`1202`), `{reference}` (unique), `{payWithinMs}` (`60000`
+/// or `600000`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpTrigger {
@@ -101,21 +100,22 @@ impl TriggerFile {
 }
 
 impl Trigger {
-    /// Begins an order for a case.
-    pub(super) fn begin(&self, case: Case, run: &str) -> anyhow::Result<Errand> {
+    /// Begins an order.
+    pub(super) fn begin(&self, trial: Trial, run: &str) -> anyhow::Result<Errand> {
         let client = Client::builder().timeout(TIMEOUT).no_proxy().build().context("cannot make an HTTP client")?;
-        let reference = format!("certify-{run}-{}", case.id());
+        let reference = format!("certify-{run}-{}", trial.id());
         Ok(match self {
             Self::Proxy { merchant, api_key } => {
                 let page = Page { client, merchant: merchant.clone() };
-                tokio::spawn(page.pay(api_key.clone(), case, reference))
+                tokio::spawn(page.pay(api_key.clone(), trial, reference))
             }
             Self::Http { merchant, file } => {
+                let case = trial.case;
                 let request = file.request(case).cloned();
                 let merchant = merchant.clone();
                 tokio::spawn(async move {
                     let request = request.ok_or_else(|| format!("there is no request for case {}", case.id()))?;
-                    request.send(&client, &merchant, case, &reference).await
+                    request.send(&client, &merchant, trial, &reference).await
                 })
             }
         })
@@ -123,8 +123,8 @@ impl Trigger {
 }
 
 impl HttpTrigger {
-    async fn send(&self, client: &Client, merchant: &str, case: Case, reference: &str) -> Result<(), String> {
-        let fill = |text: &str| filled(text, merchant, case, reference);
+    async fn send(&self, client: &Client, merchant: &str, trial: Trial, reference: &str) -> Result<(), String> {
+        let fill = |text: &str| filled(text, merchant, trial, reference);
         let method: Method = self.method.parse().map_err(|_| format!("{:?} is no HTTP method", self.method))?;
         let mut request = client.request(method, fill(&self.url)).body(fill(&self.body));
         if !self.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
@@ -137,13 +137,13 @@ impl HttpTrigger {
     }
 }
 
-fn filled(text: &str, merchant: &str, case: Case, reference: &str) -> String {
+fn filled(text: &str, merchant: &str, trial: Trial, reference: &str) -> String {
     text.replace("{merchant}", merchant)
-        .replace("{case}", case.id())
-        .replace("{amount}", &case.amount().to_string())
-        .replace("{fils}", &case.amount().fils().to_string())
+        .replace("{case}", trial.case.id())
+        .replace("{amount}", &trial.amount().to_string())
+        .replace("{fils}", &trial.amount().fils().to_string())
         .replace("{reference}", reference)
-        .replace("{payWithinMs}", &PAY_WITHIN_MS.to_string())
+        .replace("{payWithinMs}", &trial.pay_within().0.to_string())
 }
 
 /// A shop's server and its page, at payby-proxy.
@@ -154,13 +154,13 @@ struct Page {
 
 impl Page {
     /// Goes on asking until the order is decided; whoever has seen enough breaks it off.
-    async fn pay(self, api_key: SecretString, case: Case, reference: String) -> Result<(), String> {
+    async fn pay(self, api_key: SecretString, trial: Trial, reference: String) -> Result<(), String> {
         let purchase = json!({
             "reference": reference,
-            "amount": case.amount().to_string(),
+            "amount": trial.amount().to_string(),
             "currency": "AED",
-            "subject": format!("Acceptance case {}", case.id()),
-            "payWithinMs": PAY_WITHIN_MS,
+            "subject": format!("Acceptance case {}", trial.id()),
+            "payWithinMs": trial.pay_within().0,
         });
         let request = self.client.post(format!("{}/v1/purchases", self.merchant)).bearer_auth(api_key.expose_secret());
         let opened = body(answered(sent_json(request, &purchase)).await?).await?;
@@ -220,6 +220,7 @@ fn etag(response: &Response) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certify::Variant;
 
     #[test]
     fn a_file_has_one_request_for_all_cases_or_one_for_each() {
@@ -237,8 +238,12 @@ mod tests {
         .unwrap();
         let request = file.request(Case::Paid).unwrap();
         assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "{merchant}/pay"));
-        let body = filled(&request.body, "http://shop", Case::Paid, "R-1");
-        assert_eq!(body, r#"{"amount": 500.01, "fils": 50001, "case": "001", "ref": "R-1", "ms": 60000}"#);
+        let filled = |trial| filled(&request.body, "http://shop", trial, "R-1");
+        let paid = Trial { case: Case::Paid, variant: Variant::Plain };
+        assert_eq!(filled(paid), r#"{"amount": 500.01, "fils": 50001, "case": "001", "ref": "R-1", "ms": 60000}"#);
+        // R6's deadline is told apart from the end of the payer's time.
+        let unknown = Trial { case: Case::CreateFails, variant: Variant::Unknown };
+        assert_eq!(filled(unknown), r#"{"amount": 14.03, "fils": 1403, "case": "003", "ref": "R-1", "ms": 600000}"#);
         assert_eq!(file.request(Case::PayerLeaves).unwrap().method, "PUT");
     }
 

@@ -11,11 +11,12 @@ use payby_checkout::gateway::signature::VerifyingKey;
 use payby_checkout::gateway::wire::ACKNOWLEDGEMENT;
 use payby_checkout::time::{Millis, UnixMillis};
 use payby_sim::certify::{
-    self, CLOSING_DELAY, Case, CaseReport, HttpTrigger, Plan, Report, Trigger, TriggerFile, Verdict,
+    self, CLOSING_DELAY, Case, HttpTrigger, Plan, Report, Trial, Trigger, TriggerFile, Variant, Verdict,
 };
 use payby_sim::clock::Clock;
 use payby_sim::{Running, Settings};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -35,6 +36,8 @@ enum Bad {
     CancelsTooOften,
     CancelsTooSeldom,
     CancelsOnceMore,
+    MindsOnlyThePayersTime,
+    TakesAnotherNumber,
     NeverAlerts,
     AlertsTooLate,
     LeavesOutPartnerId,
@@ -121,12 +124,13 @@ impl Merchant {
         self.bench.control("alerts", &alert).await;
     }
 
-    async fn play(&self, case: Case) {
+    async fn play(&self, trial: Trial) {
         if self.is(Bad::DoesNothing) {
             return self.pass(31_000);
         }
-        let number = format!("CASE-{}", case.id());
-        let placed = self.place(&number, case.amount().fils(), case == Case::CreateTimesOut).await;
+        let case = trial.case;
+        let number = format!("CASE-{}", trial.id());
+        let placed = self.place(&number, trial.amount().fils(), case == Case::CreateTimesOut).await;
         if placed.is_none() != matches!(case, Case::CreateFails | Case::CreateTimesOut) {
             // Not what this case is about: the missing queries will show it.
             return self.pass(200_000);
@@ -164,22 +168,34 @@ impl Merchant {
                 };
                 tokio::time::timeout(PATIENCE, notified).await.unwrap();
             }
-            _ => self.wait_and_cancel(&number, between, order_no).await,
+            _ => self.wait_and_cancel(trial, &number, between, order_no).await,
         }
         self.pass(200_000);
     }
 
-    async fn wait_and_cancel(&self, number: &str, between: u64, order_no: Option<&str>) {
+    async fn wait_and_cancel(&self, trial: Trial, number: &str, mut between: u64, order_no: Option<&str>) {
         let start = self.now();
         let patience = match self.bad {
             Some(Bad::CancelsTooEarly) => 15_000,
             Some(Bad::CancelsTooLate) => 121_000,
+            Some(Bad::MindsOnlyThePayersTime) => trial.pay_within().0,
             _ => 60_000,
         };
+        let mut failures = 0;
         while self.now() - start < patience {
             self.pass(between);
-            if !self.is(Bad::NeverQueries) {
-                self.query(number, order_no).await;
+            if self.is(Bad::NeverQueries) || self.query(number, order_no).await.is_some() {
+                continue;
+            }
+            failures += 1;
+            if self.is(Bad::TakesAnotherNumber) && failures == 1 {
+                self.place(&format!("{number}-AGAIN"), trial.amount().fils(), false).await;
+            } else if trial.variant == Variant::Lost {
+                self.place(number, trial.amount().fils(), false).await;
+            }
+            if failures == 3 {
+                // A person knows now.
+                between = 20_000;
             }
         }
         let between = match self.bad {
@@ -221,8 +237,8 @@ impl Merchant {
 }
 
 async fn begin(State(merchant): State<Arc<Merchant>>, body: String) -> StatusCode {
-    let case: Case = body.parse().unwrap();
-    tokio::spawn(async move { merchant.play(case).await });
+    let trial = trials().find(|trial| body == trial.amount().fils().to_string()).unwrap();
+    tokio::spawn(async move { merchant.play(trial).await });
     StatusCode::ACCEPTED
 }
 
@@ -230,7 +246,11 @@ async fn notify(State(merchant): State<Arc<Merchant>>, headers: HeaderMap, body:
     merchant.acknowledge(&headers, &body)
 }
 
-async fn certified(cases: &[Case], bad: Option<Bad>, expects_alerts: bool, path: &str) -> Report {
+fn trials() -> impl Iterator<Item = Trial> {
+    Case::ALL.into_iter().flat_map(Case::trials)
+}
+
+async fn certified(trial: Trial, bad: Option<Bad>, expects_alerts: bool, path: &str) -> Report {
     let clock = Clock::standing_at(UnixMillis(now()));
     let settings = Settings { clock: clock.clone(), closing_delay: CLOSING_DELAY, ..Settings::new(KEYS.path()) };
     let simulator: Running = payby_sim::start(settings).await.unwrap();
@@ -246,27 +266,40 @@ async fn certified(cases: &[Case], bad: Option<Bad>, expects_alerts: bool, path:
         method: "POST".into(),
         url: format!("{{merchant}}/{path}"),
         headers: [].into(),
-        body: "{case}".into(),
+        body: "{fils}".into(),
     };
     let file = TriggerFile { all: Some(request), ..TriggerFile::default() };
-    let plan = Plan { trigger: Trigger::Http { merchant: base, file }, cases: cases.to_vec(), expects_alerts };
+    let plan = Plan { trigger: Trigger::Http { merchant: base, file }, trials: vec![trial], expects_alerts };
     let report = tokio::time::timeout(PATIENCE, certify::run(&simulator, &plan)).await.unwrap().unwrap();
     server.abort();
     simulator.shutdown().await;
     report
 }
 
-fn verdicts(report: &CaseReport, wanted: Verdict) -> Vec<&'static str> {
-    report.findings.iter().filter(|finding| finding.verdict == wanted).map(|finding| finding.rule).collect()
+fn verdicts(report: &Report, wanted: Verdict) -> Vec<&'static str> {
+    let findings = report.cases[0].trials[0].findings.iter();
+    findings.filter(|finding| finding.verdict == wanted).map(|finding| finding.rule).collect()
+}
+
+const fn plain(case: Case) -> Trial {
+    Trial { case, variant: Variant::Plain }
+}
+
+const fn lost(case: Case) -> Trial {
+    Trial { case, variant: Variant::Lost }
+}
+
+const fn unknown(case: Case) -> Trial {
+    Trial { case, variant: Variant::Unknown }
 }
 
 #[tokio::test]
 async fn a_good_merchant_passes_every_case() {
-    for case in Case::ALL {
-        let report = certified(&[case], None, true, "begin").await;
+    for trial in trials() {
+        let report = certified(trial, None, true, "begin").await;
         assert!(report.passed, "{report}");
         assert_eq!(report.not_observed, 0, "{report}");
-        assert_eq!(report.cases[0].order_number.as_deref(), Some(&*format!("CASE-{}", case.id())));
+        assert_eq!(report.cases[0].trials[0].order_number, Some(format!("CASE-{}", trial.id())));
     }
 }
 
@@ -274,70 +307,122 @@ async fn a_good_merchant_passes_every_case() {
 async fn for_each_rule_a_bad_merchant_fails_by_that_rule_alone() {
     const QUERIES: &str = "queries 2 to 6 s apart";
     const CANCELS: &str = "cancels 3 to 10 s apart";
+    const FIRST_QUERIES: &str = "queries 2 to 6 s apart, until 3 have failed";
+    const OTHER: &str = "no other number before it is cancelled";
     const IN_TIME: &str = "cancel 20 to 120 s after the start";
     const NAMED: &str = "Partner-Id and merchantOrderNo in each request";
     const ALERT: &str = "alert after 3 failures, or 10 s of failures";
     const THREE: &str = "at least 3 cancels, only the last succeeds";
     const FOUND: &str = "the last query finds it paid";
     let once = "query at least once";
-    for (case, bad, rules) in [
-        (Case::Paid, Bad::DoesNothing, &["an order is created"][..]),
-        (Case::Paid, Bad::NeverQueries, &[once, FOUND]),
-        (Case::Paid, Bad::StopsTooEarly, &[FOUND]),
-        (Case::Paid, Bad::QueriesTooOften, &[QUERIES]),
-        (Case::Paid, Bad::QueriesTooSeldom, &[QUERIES]),
-        (Case::Paid, Bad::LeavesOutPartnerId, &[NAMED, FOUND]),
-        (Case::Paid, Bad::NamesPaybysNumber, &[NAMED]),
-        (Case::PayerLeaves, Bad::NeverQueries, &[once]),
-        (Case::PayerLeaves, Bad::CancelsTooEarly, &[IN_TIME]),
-        (Case::PayerLeaves, Bad::CancelsTooLate, &[IN_TIME]),
-        (Case::PayerLeaves, Bad::NeverCancels, &[IN_TIME]),
-        (Case::CreateFails, Bad::CancelsTooEarly, &[IN_TIME]),
-        (Case::CreateFails, Bad::QueriesTooSeldom, &[QUERIES]),
-        (Case::CreateTimesOut, Bad::NeverCancels, &[IN_TIME]),
-        (Case::CancelsAtLast, Bad::CancelsTooOften, &[CANCELS]),
-        (Case::CancelsAtLast, Bad::CancelsTooSeldom, &[CANCELS]),
-        (Case::CancelsAtLast, Bad::StopsTooEarly, &[THREE]),
-        (Case::CancelsAtLast, Bad::CancelsOnceMore, &[THREE]),
-        (Case::CancelsNever, Bad::NeverAlerts, &[ALERT]),
-        (Case::CancelsNever, Bad::AlertsTooLate, &[ALERT]),
-        (Case::CancelsNever, Bad::StopsTooEarly, &["at least 3 cancels"]),
-        (Case::CancelsNever, Bad::CancelsTooOften, &[CANCELS]),
-        (Case::QueriesAtLast, Bad::StopsTooEarly, &["at least 3 queries", FOUND]),
-        (Case::QueriesAtLast, Bad::QueriesTooOften, &[QUERIES]),
-        (Case::QueriesNever, Bad::StopsTooEarly, &["at least 3 queries"]),
-        (Case::QueriesNever, Bad::QueriesTooSeldom, &[QUERIES]),
-        (Case::QueriesNever, Bad::NeverAlerts, &[ALERT]),
-        (Case::QueriesNever, Bad::AlertsTooLate, &[ALERT]),
-        (Case::Notified, Bad::BelievesForgeries, &["a forged one is not acknowledged"]),
-        (Case::Notified, Bad::AcknowledgesNothing, &["the true one is answered SUCCESS"]),
+    for (trial, bad, rules) in [
+        (plain(Case::Paid), Bad::DoesNothing, &["an order is created"][..]),
+        (plain(Case::Paid), Bad::NeverQueries, &[once, FOUND]),
+        (plain(Case::Paid), Bad::StopsTooEarly, &[FOUND]),
+        (plain(Case::Paid), Bad::QueriesTooOften, &[QUERIES]),
+        (plain(Case::Paid), Bad::QueriesTooSeldom, &[QUERIES]),
+        (plain(Case::Paid), Bad::LeavesOutPartnerId, &[NAMED, FOUND]),
+        (plain(Case::Paid), Bad::NamesPaybysNumber, &[NAMED]),
+        (plain(Case::PayerLeaves), Bad::NeverQueries, &[once]),
+        (plain(Case::PayerLeaves), Bad::CancelsTooEarly, &[IN_TIME]),
+        (plain(Case::PayerLeaves), Bad::CancelsTooLate, &[IN_TIME]),
+        (plain(Case::PayerLeaves), Bad::NeverCancels, &[IN_TIME]),
+        (plain(Case::CreateFails), Bad::CancelsTooEarly, &[IN_TIME]),
+        (plain(Case::CreateFails), Bad::QueriesTooSeldom, &[QUERIES]),
+        (plain(Case::CreateTimesOut), Bad::NeverCancels, &[IN_TIME]),
+        (lost(Case::CreateFails), Bad::TakesAnotherNumber, &[OTHER]),
+        (lost(Case::CreateFails), Bad::NeverQueries, &[once]),
+        (lost(Case::CreateTimesOut), Bad::CancelsTooLate, &[IN_TIME]),
+        (unknown(Case::CreateFails), Bad::MindsOnlyThePayersTime, &[IN_TIME]),
+        (unknown(Case::CreateFails), Bad::QueriesTooOften, &[FIRST_QUERIES]),
+        (unknown(Case::CreateTimesOut), Bad::MindsOnlyThePayersTime, &[IN_TIME]),
+        (unknown(Case::CreateTimesOut), Bad::TakesAnotherNumber, &[OTHER]),
+        (plain(Case::CancelsAtLast), Bad::CancelsTooOften, &[CANCELS]),
+        (plain(Case::CancelsAtLast), Bad::CancelsTooSeldom, &[CANCELS]),
+        (plain(Case::CancelsAtLast), Bad::StopsTooEarly, &[THREE]),
+        (plain(Case::CancelsAtLast), Bad::CancelsOnceMore, &[THREE]),
+        (plain(Case::CancelsNever), Bad::NeverAlerts, &[ALERT]),
+        (plain(Case::CancelsNever), Bad::AlertsTooLate, &[ALERT]),
+        (plain(Case::CancelsNever), Bad::StopsTooEarly, &["at least 3 cancels"]),
+        (plain(Case::CancelsNever), Bad::CancelsTooOften, &[CANCELS]),
+        (plain(Case::QueriesAtLast), Bad::StopsTooEarly, &["at least 3 queries", FOUND]),
+        (plain(Case::QueriesAtLast), Bad::QueriesTooOften, &[QUERIES]),
+        (plain(Case::QueriesNever), Bad::StopsTooEarly, &["at least 3 queries"]),
+        (plain(Case::QueriesNever), Bad::QueriesTooSeldom, &[QUERIES]),
+        (plain(Case::QueriesNever), Bad::NeverAlerts, &[ALERT]),
+        (plain(Case::QueriesNever), Bad::AlertsTooLate, &[ALERT]),
+        (plain(Case::Notified), Bad::BelievesForgeries, &["a forged one is not acknowledged"]),
+        (plain(Case::Notified), Bad::AcknowledgesNothing, &["the true one is answered SUCCESS"]),
     ] {
-        let report = certified(&[case], Some(bad), true, "begin").await;
-        assert_eq!(verdicts(&report.cases[0], Verdict::Fail), rules, "{} {bad:?}\n{report}", case.id());
+        let report = certified(trial, Some(bad), true, "begin").await;
+        assert_eq!(verdicts(&report, Verdict::Fail), rules, "{} {bad:?}\n{report}", trial.id());
         assert!(!report.passed && !report.cases[0].passed);
     }
 }
 
 #[tokio::test]
 async fn an_alert_that_nobody_sends_anywhere_is_said_to_be_not_observed() {
-    let report = certified(&[Case::QueriesNever], Some(Bad::NeverAlerts), false, "begin").await;
+    let report = certified(plain(Case::QueriesNever), Some(Bad::NeverAlerts), false, "begin").await;
     assert!(report.passed);
     assert_eq!(report.not_observed, 1);
-    let unseen = verdicts(&report.cases[0], Verdict::NotObserved);
+    let unseen = verdicts(&report, Verdict::NotObserved);
     assert_eq!(unseen, ["alert after 3 failures, or 10 s of failures"]);
 }
 
 #[tokio::test]
 async fn a_merchant_that_cannot_be_asked_is_said_to_be_so() {
-    let report = certified(&[Case::Paid], None, false, "elsewhere").await;
+    let report = certified(plain(Case::Paid), None, false, "elsewhere").await;
     assert!(!report.passed);
-    let finding = &report.cases[0].findings[0];
+    let finding = &report.cases[0].trials[0].findings[0];
     assert_eq!((finding.rule, &*finding.seen), ("an order is created", "the merchant answered HTTP 404: "));
 }
 
 #[tokio::test]
+async fn a_merchant_that_minds_only_the_payers_time_passes_where_that_is_what_ends_the_order() {
+    for trial in [plain(Case::PayerLeaves), plain(Case::CreateFails), lost(Case::CreateTimesOut)] {
+        let report = certified(trial, Some(Bad::MindsOnlyThePayersTime), true, "begin").await;
+        assert!(report.passed, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_stack_that_is_still_starting_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stack = async {
+        drop(listener.accept().await.unwrap());
+        for status in ["503 Service Unavailable", "503 Service Unavailable", "404 Not Found"] {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            assert_ne!(connection.read(&mut [0; 4096]).await.unwrap(), 0);
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    };
+    let mut told = Vec::new();
+    let waited = certify::wait_for(&url, PATIENCE, |why| told.push(why.to_owned()));
+    let (waited, ()) = tokio::join!(waited, stack);
+    waited.unwrap();
+    assert_eq!(told.len(), 2, "each reason once: {told:?}");
+    assert_eq!(told[1], "HTTP 503 Service Unavailable");
+}
+
+#[tokio::test]
+async fn the_orders_of_a_case_stand_under_it_in_the_report() {
+    let report = certified(lost(Case::CreateFails), Some(Bad::NeverQueries), true, "begin").await;
+    let table = report.to_string();
+    let expected = "\
+003 the creation answers SYSTEM_ERROR                                                       FAIL
+  it never arrived (CASE-003b)
+    Partner-Id and merchantOrderNo in each request    4 calls                               pass
+    query at least once                               0 queries                             FAIL
+";
+    assert!(table.starts_with(expected), "{table}");
+    assert_eq!(serde_json::to_value(&report).unwrap()["cases"][0]["trials"][0]["title"], "it never arrived");
+}
+
+#[tokio::test]
 async fn the_report_is_a_table_and_json() {
-    let report = certified(&[Case::PayerLeaves], Some(Bad::NeverCancels), true, "begin").await;
+    let report = certified(plain(Case::PayerLeaves), Some(Bad::NeverCancels), true, "begin").await;
     let table = report.to_string();
     let expected = "\
 002 the payer leaves, and the time runs out (CASE-002)                                      FAIL
@@ -353,7 +438,7 @@ async fn the_report_is_a_table_and_json() {
     assert_eq!(json["passed"], false);
     assert_eq!(json["cases"][0]["case"], "002");
     assert_eq!(
-        json["cases"][0]["findings"][3],
+        json["cases"][0]["trials"][0]["findings"][3],
         json!({"rule": "cancel 20 to 120 s after the start", "seen": "no cancel", "verdict": "fail"})
     );
 }

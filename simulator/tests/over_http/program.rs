@@ -71,15 +71,15 @@ fn certify(options: &[&str], api_key: Option<&str>) -> std::process::Output {
 
 #[test]
 fn certify_ends_with_its_report_and_a_status_by_the_result() {
-    let output = certify(&["--only", "001,009", "--json"], Some("hush"));
+    let output = certify(&["--only", "001,009", "--json", "--wait", "0"], Some("hush"));
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["passed"], report["cases"].as_array().unwrap().len()), (&false.into(), 2));
-    let seen = report["cases"][1]["findings"][0]["seen"].as_str().unwrap();
+    let seen = report["cases"][1]["trials"][0]["findings"][0]["seen"].as_str().unwrap();
     assert!(seen.starts_with("the merchant did not answer"), "{seen}");
     assert!(!String::from_utf8_lossy(&output.stderr).contains("hush"));
 
-    let output = certify(&["--only", "009"], Some("hush"));
+    let output = certify(&["--only", "009", "--wait", "0s"], Some("hush"));
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.starts_with("009 ") && table.ends_with("\n0 of 1 cases passed\n"), "{table}");
 }
@@ -92,11 +92,14 @@ fn what_keeps_certify_from_running_is_said() {
     for (options, code, said) in [
         (&[][..], 2, "--api-key <KEY>"),
         (&["--only", "010", "--api-key", "x"], 2, "there is no case \"010\""),
+        (&["--wait", "soon", "--api-key", "x"], 2, "a time is like 30s or 2m"),
+        (&["--wait", "1s", "--api-key", "x"], 1, "cannot be reached at http://127.0.0.1:1 within 1 s: "),
         (&["--trigger", "/dev/null/trigger"], 1, "cannot read /dev/null/trigger"),
         (&["--trigger", file.to_str().unwrap()], 1, "missing field `url`"),
     ] {
         let output = certify(options, None);
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(code) && error.contains(said), "{options:?} {error}");
+        assert!(output.stdout.is_empty(), "there is no report");
     }
 }
