@@ -4,6 +4,7 @@
 //! order is decided. Each is in one hand at a time, as orders are (`lease.rs`): whoever holds it writes on the condition that
 //! its lease number has not grown.
 
+use payby_checkout::gateway::wire::PlaceRefund;
 use payby_checkout::hop::Trouble;
 use payby_checkout::money::Money;
 use payby_checkout::order_number::OrderNumber;
@@ -158,9 +159,12 @@ impl RefundRow {
         !self.status.is_terminal() && self.leased_until > now
     }
 
-    /// Whether it was begun by these parameters.
+    /// Whether the shop has asked for the same. Where PayBy notifies is the proxy's own, and may have changed meanwhile.
     fn is_begun_by(&self, new: &NewRefund) -> bool {
-        self.order_number == new.order_number && self.amount == new.amount && self.biz_content == new.biz_content
+        let reason = |biz_content: &str| serde_json::from_str(biz_content).ok().and_then(|it: PlaceRefund| it.reason);
+        self.order_number == new.order_number
+            && self.amount == new.amount
+            && reason(&self.biz_content) == reason(&new.biz_content)
     }
 }
 

@@ -117,6 +117,12 @@ impl Instance {
 }
 
 impl Process {
+    /// Sends it a signal of this name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         // It may be dead already.

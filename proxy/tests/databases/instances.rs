@@ -1,5 +1,7 @@
 //! Two instances over one PostgreSQL do together what one does alone.
 
+mod refunds;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

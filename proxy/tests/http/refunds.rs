@@ -72,6 +72,9 @@ async fn the_same_refund_again_is_the_same_refund_and_another_under_its_number_i
     assert_eq!(refund(&proxy, "N-1", "R-1", "5.00").await.body, first.body);
     assert_eq!(refund(&proxy, "N-1", "R-1", "5.01").await.problem(), (409, "refund_differs"));
     assert_eq!(refund(&proxy, "N-2", "R-1", "5.00").await.problem(), (409, "refund_differs"));
+    let other_reason = json!({"refundNumber": "R-1", "amount": "5.00"});
+    let other = proxy.shop(Method::POST, "/v1/orders/N-1/refunds", Some(other_reason)).await;
+    assert_eq!(other.problem(), (409, "refund_differs"));
     assert_eq!(placed(&proxy).len(), 1);
 }
 
