@@ -11,11 +11,14 @@ mod fake_payby;
 mod instance;
 mod instances;
 mod killed;
+mod locks;
 mod postgres;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../http/proxy.rs"]
 mod proxy;
+mod settings;
 mod store;
+mod tls;
 
 /// Whether to try it at full size.
 fn is_full() -> bool {

@@ -16,12 +16,16 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 /// Runs the server until standard input ends, which it does with the process that holds its other end, however that dies.
 /// Nothing here outlives the machine, so nothing needs to reach its disk.
 const UNTIL_STDIN_ENDS: &str = r#"
-    "$1"/initdb -D "$2"/data -U test -A trust -E UTF8 --no-sync --no-instructions >"$2"/initdb.log 2>&1 || exec cat "$2"/initdb.log
-    "$1"/postgres -D "$2"/data -k "$2" -c listen_addresses= -c fsync=off -c max_connections=300 2>&1 &
+    programs=$1 folder=$2
+    shift 2
+    "$programs"/initdb -D "$folder"/data -U test -A trust -E UTF8 --no-sync --no-instructions >"$folder"/initdb.log 2>&1 ||
+        exec cat "$folder"/initdb.log
+    "$programs"/postgres -D "$folder"/data -k "$folder" --fsync=off --max_connections=300 "$@" 2>&1 &
+    exec >/dev/null
     read -r _
     kill -QUIT $!
     wait $!
-    rm -rf "$2"
+    rm -rf "$folder"
 "#;
 
 /// An empty database: its URL.
@@ -40,16 +44,25 @@ fn url(database: &str) -> String {
 
 fn socket_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(start)
+    FOLDER.get_or_init(|| {
+        let folder = new_folder();
+        start(&folder, &["--listen_addresses="]).unwrap_or_else(|said| panic!("PostgreSQL has not started:\n{said}"));
+        folder
+    })
 }
 
-/// Starts the server, and answers where its socket is once it can be used.
-fn start() -> PathBuf {
-    let folder = tempfile::Builder::new().prefix("payby-postgres-").tempdir().unwrap().keep();
+/// For a server; it removes it.
+pub(crate) fn new_folder() -> PathBuf {
+    tempfile::Builder::new().prefix("payby-postgres-").tempdir().unwrap().keep()
+}
+
+/// Starts a server in this folder, where its socket will be, with these settings besides the usual ones. It can be used
+/// then, or this is what it has said.
+pub(crate) fn start(folder: &Path, settings: &[&str]) -> Result<(), String> {
     let shell = ["sh", "-c", UNTIL_STDIN_ENDS, "sh"];
     let mut command = if is_root() {
         // PostgreSQL refuses to run as root.
-        assert!(Command::new("chown").arg("nobody").arg(&folder).status().unwrap().success());
+        assert!(Command::new("chown").args(["-R", "nobody"]).arg(folder).status().unwrap().success());
         let mut command = Command::new("setpriv");
         command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).args(shell);
         command
@@ -58,7 +71,7 @@ fn start() -> PathBuf {
         command.args(&shell[1..]);
         command
     };
-    command.arg(programs()).arg(&folder).current_dir(&folder);
+    command.arg(programs()).arg(folder).args(settings).current_dir(folder);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut said = Vec::new();
@@ -66,11 +79,14 @@ fn start() -> PathBuf {
         said.push(line);
         said.last().is_some_and(|line| line.contains("ready to accept connections"))
     });
-    assert!(is_ready, "PostgreSQL has not started:\n{}", said.join("\n"));
+    if !is_ready {
+        child.wait().unwrap();
+        return Err(said.join("\n"));
+    }
     // It must be able to go on talking, and its standard input ends with this process.
     std::thread::spawn(move || lines.for_each(drop));
     std::mem::forget(child);
-    folder
+    Ok(())
 }
 
 fn is_root() -> bool {

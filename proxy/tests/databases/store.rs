@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::postgres;
 
-pub(crate) const NOW: UnixMillis = UnixMillis(1_000_000);
+const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A database that is there for one test.
 pub(crate) struct Database {
@@ -90,11 +90,11 @@ on_both! {
     versions_are_told_for_those_that_there_are
 }
 
-pub(crate) fn number(text: &str) -> OrderNumber {
+fn number(text: &str) -> OrderNumber {
     text.parse().unwrap()
 }
 
-pub(crate) fn new_purchase(reference: &str) -> NewPurchase {
+fn new_purchase(reference: &str) -> NewPurchase {
     NewPurchase {
         id: format!("id-{reference}"),
         reference: reference.to_owned(),
@@ -112,7 +112,7 @@ pub(crate) async fn purchase(store: &Store, reference: &str) -> PurchaseRow {
     store.purchase(&new.id).await.unwrap().unwrap()
 }
 
-pub(crate) fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
+fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
     let notify_url = "https://pay.example/payby/notifications".to_owned();
     NewOrder::of_purchase(purchase, number(text), Scene::Dynqr, Millis(60_000), notify_url, NOW).unwrap()
 }
