@@ -3,6 +3,7 @@
 use payby_checkout::time::Millis;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::fake_payby::{FakePayby, Fault};
 use crate::proxy::{Answer, BOUND, Proxy, send};
@@ -273,7 +274,8 @@ async fn an_order_that_is_paid_before_it_could_be_closed_is_given_back() {
     // And if that comes out later, nobody has to ask again.
     let token = proxy.token("s").await;
     proxy.put(&token, "N-2").await;
-    for call in ["getOrder", "cancelOrder", "getOrder"] {
+    // More than enough: the proxy may look after the order of its own accord as well.
+    for call in ["getOrder", "cancelOrder", "getOrder"].repeat(3) {
         proxy.payby.fail(call, Fault::Code("500"));
     }
     let open = revoke(&proxy, "N-2").await;
@@ -360,6 +362,52 @@ async fn a_revocation_outlives_the_proxy_that_was_asked_for_it() {
     proxy.payby.called("revokeOrder", 2).await;
     assert_eq!(revoking(&proxy), ["revokeOrder", "getOrder", "revokeOrder"]);
     assert_eq!(proxy.until(&token, "N-1", "failed").await.body["revoked"], true);
+}
+
+/// What is stored of the only refund or revocation: its way, when it was sent, and when it is due.
+async fn stored(proxy: &Proxy) -> (String, Option<i64>, i64) {
+    let url = format!("sqlite://{}", proxy.folder.path().join("proxy.db").display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query_as("SELECT way, sent_at, due_at FROM refunds").fetch_one(&mut database).await.unwrap()
+}
+
+#[tokio::test]
+async fn i9_what_is_about_to_be_sent_was_written_down_before() {
+    for (way, call) in [("revocation", "revokeOrder"), ("refund", "refund/placeOrder")] {
+        let proxy = Proxy::start().await;
+        proxy.paid("r", "N-1").await;
+        proxy.payby.fail(call, Fault::Held);
+        let asking = async {
+            match way {
+                "refund" => refund(&proxy, "N-1", "R-1", "5.00").await,
+                _ => revoke(&proxy, "N-1").await,
+            }
+        };
+        let looking = async {
+            proxy.payby.called(call, 1).await;
+            let (stored_way, sent_at, due_at) = stored(&proxy).await;
+            assert_eq!(stored_way, way);
+            // Whoever comes after a crash neither sends it again unasked nor calls at once.
+            assert!(sent_at.is_some_and(|sent_at| due_at > sent_at), "{sent_at:?}, {due_at}");
+            proxy.payby.release();
+        };
+        let (answer, ()) = tokio::join!(asking, looking);
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_slow_keeps_no_other_waiting() {
+    // So long that the others would be too late behind it.
+    let proxy = Proxy::start_with([("GATEWAY__TIMEOUT_MS", "15000".to_owned())]).await;
+    proxy.paid("r", "N-1").await;
+    for number in ["R-1", "R-2", "R-3"] {
+        assert_eq!(refund(&proxy, "N-1", number, "1.00").await.body["status"], "pending");
+        proxy.payby.fail("refund/getOrder", Fault::Held);
+    }
+    proxy.advance(Millis::from_secs(61));
+    proxy.payby.called("refund/getOrder", 3).await;
+    proxy.payby.release();
 }
 
 #[tokio::test]
