@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use maud::Markup;
@@ -42,10 +43,15 @@ async fn style() -> Response {
     (headers, include_str!("cashier/style.css")).into_response()
 }
 
-/// How the payer wants the page: `?lang=` or, before they have chosen, what their browser prefers.
-struct Tongue {
+/// A payer at the page of an order.
+struct Visit {
+    simulator: Arc<Simulator>,
+    token: String,
+    /// How they want the page: `?lang=` or, before they have chosen, what their browser prefers.
     language: Language,
     chosen: bool,
+    /// Whether the password was wrong.
+    is_wrong: bool,
 }
 
 #[derive(Deserialize)]
@@ -54,79 +60,95 @@ struct Asked {
     wrong: Option<String>,
 }
 
-impl Tongue {
-    fn of(asked: &Asked, headers: &HeaderMap) -> Self {
-        let chosen = asked.lang.as_deref().and_then(Language::from_tag);
-        let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { language: chosen.unwrap_or_else(|| Language::accepted(accepted)), chosen: chosen.is_some() }
-    }
+impl FromRequestParts<Arc<Simulator>> for Visit {
+    type Rejection = Response;
 
-    fn view<'a>(&self, token: &'a str, partner_id: &'a str) -> View<'a> {
+    async fn from_request_parts(parts: &mut Parts, simulator: &Arc<Simulator>) -> Result<Self, Response> {
+        type Parameters = (Path<String>, Query<Asked>);
+        let (Path(token), Query(asked)) = Parameters::from_request_parts(parts, simulator).await?;
+        let chosen = asked.lang.as_deref().and_then(Language::from_tag);
+        let accepted = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self {
+            simulator: Arc::clone(simulator),
+            token,
+            language: chosen.unwrap_or_else(|| Language::accepted(accepted)),
+            chosen: chosen.is_some(),
+            is_wrong: asked.wrong.is_some(),
+        })
+    }
+}
+
+impl Visit {
+    fn view(&self) -> View<'_> {
+        let (token, partner_id) = (&*self.token, &*self.simulator.partner_id);
         View { language: self.language, chosen: self.chosen, token, partner_id }
     }
 
-    /// What a redirect goes on with.
-    fn query(&self) -> String {
-        if self.chosen { format!("?lang={}", self.language.tag()) } else { String::new() }
+    /// To the order's page. Relative, so that it holds behind any public URL.
+    fn to_the_order(&self) -> Response {
+        Redirect::to(&format!("../{}{}", self.token, self.view().query())).into_response()
+    }
+
+    fn no_such_order(&self) -> Response {
+        answer(StatusCode::NOT_FOUND, None, page::no_such_order(self.language))
+    }
+
+    fn act(&self, action: Action) -> Response {
+        let mut state = self.simulator.state();
+        let now = self.simulator.now();
+        let Some(id) = state.model.by_token(&self.token) else { return self.no_such_order() };
+        let changed = state.model.act(now, id, action);
+        let order = state.model.order(id);
+        let goes_back = changed || action == Action::Leave;
+        let back = order.redirect_url().filter(|_| goes_back).map(Redirect::to);
+        let event = Event::Payer {
+            merchant_order_no: order.merchant_order_no().as_str().to_owned(),
+            action,
+            via: Via::Cashier,
+            changed,
+            status: order.state().status(),
+        };
+        state.journal.record(now, event);
+        drop(state);
+        self.simulator.bell.notify_one();
+        back.map_or_else(|| self.to_the_order(), Redirect::into_response)
     }
 }
 
-async fn show(
-    State(simulator): State<Arc<Simulator>>,
-    Path(token): Path<String>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    let tongue = Tongue::of(&asked, &headers);
-    let mut state = simulator.state();
-    let now = simulator.now();
+async fn show(visit: Visit) -> Response {
+    let mut state = visit.simulator.state();
+    let now = visit.simulator.now();
     state.model.catch_up(now);
-    let Some(id) = state.model.by_token(&token) else {
-        return answer(StatusCode::NOT_FOUND, None, page::no_such_order(tongue.language));
-    };
+    let Some(id) = state.model.by_token(&visit.token) else { return visit.no_such_order() };
     state.model.scan(id);
     let order = state.model.order(id);
-    let page = page::order(now, order, &tongue.view(&token, &simulator.partner_id));
-    answer(StatusCode::OK, order.redirect_url(), page)
+    answer(StatusCode::OK, order.redirect_url(), page::order(now, order, &visit.view()))
 }
 
-async fn ask_for_password(
-    State(simulator): State<Arc<Simulator>>,
-    Path(token): Path<String>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    let tongue = Tongue::of(&asked, &headers);
-    let mut state = simulator.state();
-    state.model.catch_up(simulator.now());
-    let Some(id) = state.model.by_token(&token) else {
-        return answer(StatusCode::NOT_FOUND, None, page::no_such_order(tongue.language));
-    };
+async fn ask_for_password(visit: Visit) -> Response {
+    let mut state = visit.simulator.state();
+    state.model.catch_up(visit.simulator.now());
+    let Some(id) = state.model.by_token(&visit.token) else { return visit.no_such_order() };
     let order = state.model.order(id);
     if order.state() != Standing::Created {
-        return Redirect::to(&format!("../{token}{}", tongue.query())).into_response();
+        return visit.to_the_order();
     }
-    let page = page::password(order, &tongue.view(&token, &simulator.partner_id), asked.wrong.is_some());
-    answer(StatusCode::OK, order.redirect_url(), page)
+    answer(StatusCode::OK, order.redirect_url(), page::password(order, &visit.view(), visit.is_wrong))
 }
 
-/// What a form carries: the order's token, the language, and the fields.
-type Form = (State<Arc<Simulator>>, Path<String>, Query<Asked>, HeaderMap, Bytes);
-
-async fn pay((State(simulator), Path(token), Query(asked), headers, body): Form) -> Response {
-    let tongue = Tongue::of(&asked, &headers);
+async fn pay(visit: Visit, form: Bytes) -> Response {
     let is_refused = {
-        let state = simulator.state();
-        let order = state.model.by_token(&token).map(|id| state.model.order(id));
+        let state = visit.simulator.state();
+        let order = state.model.by_token(&visit.token).map(|id| state.model.order(id));
         order.is_some_and(|order| order.state() == Standing::Created && page::needs_password(order))
-            && !is_password(&body)
+            && !is_password(&form)
     };
     if is_refused {
-        let query = tongue.query();
+        let query = visit.view().query();
         let wrong = if query.is_empty() { "?wrong".to_owned() } else { format!("{query}&wrong") };
         return Redirect::to(&format!("password{wrong}")).into_response();
     }
-    act(&simulator, &token, &tongue, Action::Pay)
+    visit.act(Action::Pay)
 }
 
 /// Six digits, but for 000000.
@@ -136,40 +158,16 @@ fn is_password(form: &[u8]) -> bool {
     password.len() == 6 && password.bytes().all(|byte| byte.is_ascii_digit()) && password != "000000"
 }
 
-async fn decline((State(simulator), Path(token), Query(asked), headers, _): Form) -> Response {
-    act(&simulator, &token, &Tongue::of(&asked, &headers), Action::Decline)
+async fn decline(visit: Visit) -> Response {
+    visit.act(Action::Decline)
 }
 
-async fn leave((State(simulator), Path(token), Query(asked), headers, _): Form) -> Response {
-    act(&simulator, &token, &Tongue::of(&asked, &headers), Action::Leave)
+async fn leave(visit: Visit) -> Response {
+    visit.act(Action::Leave)
 }
 
-async fn expire((State(simulator), Path(token), Query(asked), headers, _): Form) -> Response {
-    act(&simulator, &token, &Tongue::of(&asked, &headers), Action::Expire)
-}
-
-fn act(simulator: &Simulator, token: &str, tongue: &Tongue, action: Action) -> Response {
-    let mut state = simulator.state();
-    let now = simulator.now();
-    let Some(id) = state.model.by_token(token) else {
-        return answer(StatusCode::NOT_FOUND, None, page::no_such_order(tongue.language));
-    };
-    let changed = state.model.act(now, id, action);
-    let order = state.model.order(id);
-    let goes_back = changed || action == Action::Leave;
-    let back = order.redirect_url().filter(|_| goes_back).map(Redirect::to);
-    let event = Event::Payer {
-        merchant_order_no: order.merchant_order_no().as_str().to_owned(),
-        action,
-        via: Via::Cashier,
-        changed,
-        status: order.state().status(),
-    };
-    state.journal.record(now, event);
-    drop(state);
-    simulator.bell.notify_one();
-    // Relative, so that it holds behind any public URL.
-    back.unwrap_or_else(|| Redirect::to(&format!("../{token}{}", tongue.query()))).into_response()
+async fn expire(visit: Visit) -> Response {
+    visit.act(Action::Expire)
 }
 
 /// `redirect_url` is where the form may lead in the end: a browser checks `form-action` on redirects too.

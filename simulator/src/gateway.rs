@@ -282,7 +282,7 @@ impl Named {
         }
         let Ok(Request { biz_content }) = serde_json::from_slice(body) else { return Self::default() };
         let Content { merchant_order_no, order_no, total_amount } = biz_content;
-        let amount = total_amount.and_then(|total| total.amount.get().parse().ok());
+        let amount = total_amount.and_then(|total| total.amount.get().trim_matches('"').parse().ok());
         let by_order_no = merchant_order_no.is_none() && order_no.is_some();
         let number = merchant_order_no.or_else(|| {
             let order = model.order(model.by_order_no(&order_no?)?);

@@ -21,10 +21,14 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
+    /// What links, forms and redirects go on with.
+    pub(super) fn query(&self) -> String {
+        if self.chosen { format!("?lang={}", self.language.tag()) } else { String::new() }
+    }
+
     /// A part of the page, relative to the page.
     fn link(&self, part: &str) -> String {
-        let query = if self.chosen { format!("?lang={}", self.language.tag()) } else { String::new() };
-        format!("{}/{part}{query}", self.token)
+        format!("{}/{part}{}", self.token, self.query())
     }
 }
 
@@ -88,7 +92,7 @@ pub(super) fn order(now: UnixMillis, order: &Order, view: &View<'_>) -> Markup {
 /// The page that asks for the password.
 pub(super) fn password(order: &Order, view: &View<'_>, is_wrong: bool) -> Markup {
     let words = view.language.words();
-    let query = if view.chosen { format!("?lang={}", view.language.tag()) } else { String::new() };
+    let query = view.query();
     let described_by = if is_wrong { "hint wrong" } else { "hint" };
     let card = html! {
         section.card data-outcome="open" {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use payby_checkout::gateway::wire::{OrderReference, PlaceOrder, PlaceRefund, PlaceTransfer, code, path};
+use payby_checkout::money::Amount;
 use payby_checkout::time::{Millis, UnixMillis};
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -216,7 +217,8 @@ pub(super) fn place_refund(biz_content: &str) -> Result<PlaceRefund, Refusal> {
 /// Reads `transfer/placeTransferOrder`'s parameters.
 pub(super) fn place_transfer(biz_content: &str) -> Result<PlaceTransfer, Refusal> {
     let request: PlaceTransfer = read(biz_content)?;
-    length("beneficiaryFullName", Some(&request.beneficiary_full_name), 1, 200)?;
+    // The sample of PayBy's Java SDK encrypts it, like the identity.
+    length("beneficiaryFullName", Some(&request.beneficiary_full_name), 1, 512)?;
     length("notifyUrl", request.notify_url.as_deref(), 1, 200)?;
     web_url("notifyUrl", request.notify_url.as_deref())?;
     Ok(request)
@@ -255,11 +257,26 @@ pub(super) fn reference(biz_content: &str) -> Result<OrderReference, Refusal> {
 
 /// Reads a call's parameters.
 pub(super) fn read<T: DeserializeOwned>(biz_content: &str) -> Result<T, Refusal> {
-    let mut reader = serde_json::Deserializer::from_str(biz_content);
+    let bare = with_bare_amounts(biz_content);
+    let mut reader = serde_json::Deserializer::from_str(&bare);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().iter().next() {
         Some(_) => Refusal::invalid(&error),
         None => Refusal::invalid(format_args!("bizContent: {}", error.inner())),
     })
+}
+
+/// The same with each `"amount":"12.50"` as `"amount":12.50`: the samples of PayBy's PHP SDK write amounts as strings.
+fn with_bare_amounts(biz_content: &str) -> String {
+    let mut parts = biz_content.split(r#""amount":""#);
+    let mut bare = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        bare.push_str(r#""amount":"#);
+        match part.split_once('"') {
+            Some((digits, rest)) if digits.parse::<Amount>().is_ok() => bare.extend([digits, rest]),
+            _ => bare.extend(["\"", part]),
+        }
+    }
+    bare
 }
 
 fn length(field: &str, value: Option<&str>, least: usize, most: usize) -> Result<(), Refusal> {
