@@ -4,7 +4,7 @@
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use payby_checkout::gateway::signature::SigningKey;
 use payby_proxy::random::Hash;
@@ -38,14 +38,50 @@ fn settings() -> TempDir {
     folder
 }
 
-/// A process that does not outlive its test.
-struct Ended(Child);
+/// A proxy that serves, and does not outlive its test.
+struct Serving {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    url: String,
+    _folder: TempDir,
+}
 
-impl Drop for Ended {
+impl Serving {
+    fn start(environment: &[(&str, &str)]) -> Self {
+        let folder = settings();
+        let mut command = program();
+        command.args(["serve", "--config"]).arg(folder.path().join("proxy.toml")).envs(environment.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("payby-proxy is listening on ").unwrap().to_owned();
+        Self { child, out, url, _folder: folder }
+    }
+
+    /// A shop opens a purchase and its page begins an order. The token, and what the page is answered.
+    async fn begin_order(&self) -> (String, String) {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let purchase = r#"{"reference":"r","amount":"1.00","currency":"AED","subject":"Tea"}"#;
+        let open = http.post(format!("{}/v1/purchases", self.url)).bearer_auth(API_KEY).body(purchase);
+        let opened = open.header("content-type", "application/json").send().await.unwrap().text().await.unwrap();
+        let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
+        let token = opened["token"].as_str().unwrap();
+        let put = http.put(format!("{}/v1/orders/N-1", self.url)).bearer_auth(token);
+        (token.to_owned(), put.send().await.unwrap().text().await.unwrap())
+    }
+
+    /// Tells it to stop.
+    fn terminate(&self) {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+    }
+}
+
+impl Drop for Serving {
     fn drop(&mut self) {
         // It has ended already, unless the test failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -92,39 +128,21 @@ fn a_new_api_key_comes_with_the_line_that_lets_it_in() {
 
 #[tokio::test]
 async fn it_serves_until_it_is_told_to_stop_and_its_log_holds_no_secret() {
-    let folder = settings();
-    let child = program()
-        .args(["serve", "--config"])
-        .arg(folder.path().join("proxy.toml"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let Ended(child) = &mut Ended(child);
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    let url = line.trim_end().strip_prefix("payby-proxy is listening on ").unwrap().to_owned();
-
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let purchase = r#"{"reference":"r","amount":"1.00","currency":"AED","subject":"Tea"}"#;
-    let open = http.post(format!("{url}/v1/purchases")).bearer_auth(API_KEY).header("content-type", "application/json");
-    let opened = open.body(purchase).send().await.unwrap().text().await.unwrap();
-    let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
-    let token = opened["token"].as_str().unwrap();
+    let mut proxy = Serving::start(&[]);
+    let (token, put) = proxy.begin_order().await;
     // Nobody listens at the gateway's address.
-    let put = http.put(format!("{url}/v1/orders/N-1")).bearer_auth(token).send().await.unwrap().text().await.unwrap();
     assert!(put.contains(r#""status":"unknown""#), "{put}");
-    http.get(format!("{url}/v1/orders/N-1")).bearer_auth("wrong-token").send().await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    http.get(format!("{}/v1/orders/N-1", proxy.url)).bearer_auth("wrong-token").send().await.unwrap();
 
-    Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(child.wait().unwrap().success());
+    proxy.terminate();
+    assert!(proxy.child.wait().unwrap().success());
     let (mut rest, mut log) = (String::new(), String::new());
-    out.read_to_string(&mut rest).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    proxy.out.read_to_string(&mut rest).unwrap();
+    proxy.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert_eq!(rest, "");
     assert!(log.contains("/v1/orders/{order_number}") && log.contains("shutting down"), "{log}");
-    for secret in [API_KEY, token, "wrong-token", "Bearer", "PRIVATE KEY"] {
+    for secret in [API_KEY, &token, "wrong-token", "Bearer", "PRIVATE KEY"] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
 }
@@ -143,28 +161,9 @@ async fn traces_have_requests_and_calls_and_no_token() {
     let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, collector).await });
 
-    let folder = settings();
-    let child = program()
-        .args(["serve", "--config"])
-        .arg(folder.path().join("proxy.toml"))
-        .env("PAYBY_PROXY_TRACES__ENDPOINT", endpoint)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let Ended(child) = &mut Ended(child);
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.trim_end().strip_prefix("payby-proxy is listening on ").unwrap().to_owned();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let purchase = r#"{"reference":"r","amount":"1.00","currency":"AED","subject":"Tea"}"#;
-    let open = http.post(format!("{url}/v1/purchases")).bearer_auth(API_KEY).header("content-type", "application/json");
-    let opened = open.body(purchase).send().await.unwrap().text().await.unwrap();
-    let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
-    let token = opened["token"].as_str().unwrap();
-    http.put(format!("{url}/v1/orders/N-1")).bearer_auth(token).send().await.unwrap();
-
-    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let proxy = Serving::start(&[("PAYBY_PROXY_TRACES__ENDPOINT", &endpoint)]);
+    let (token, _) = proxy.begin_order().await;
+    proxy.terminate();
     let mut told = String::new();
     let is_told =
         |told: &str| ["/v1/orders/{order_number}", "gateway", "placeOrder"].iter().all(|word| told.contains(word));
@@ -172,5 +171,5 @@ async fn traces_have_requests_and_calls_and_no_token() {
         let body = tokio::time::timeout(std::time::Duration::from_secs(20), spans.recv()).await.unwrap().unwrap();
         told.push_str(&String::from_utf8_lossy(&body));
     }
-    assert!(!told.contains(token) && !told.contains(API_KEY));
+    assert!(!told.contains(&token) && !told.contains(API_KEY));
 }
