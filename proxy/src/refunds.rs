@@ -39,6 +39,9 @@ const PROBE: Millis = Millis(200);
 /// How often it is looked for what is due.
 const POLL: Millis = Millis::from_secs(1);
 
+/// How soon, if not all that was due could be taken in hand.
+const TICK: Millis = Millis(20);
+
 /// How many an instance takes in hand at once, so that others get their share.
 const BATCH: usize = 20;
 
@@ -83,7 +86,7 @@ pub async fn look_after(app: App) {
             tracing::error!(%error, "the refunds that are due cannot be read");
             true
         });
-        if is_all && !app.sleep(POLL).await {
+        if !app.sleep(if is_all { POLL } else { TICK }).await {
             return;
         }
         // All hands are full: whatever is due waits for one that is free.
