@@ -101,7 +101,7 @@ pub(super) fn password(order: &Order, view: &View<'_>, is_wrong: bool) -> Markup
             form method="post" action={ "pay" (query) } {
                 label for="password" { (words.password) }
                 input #password name="password" type="password" inputmode="numeric" autocomplete="off" maxlength="32"
-                    required autofocus dir="ltr" aria-describedby=(described_by) aria-invalid[is_wrong];
+                    required autofocus dir="ltr" aria-describedby=(described_by) aria-invalid=[is_wrong.then_some("true")];
                 @if is_wrong { p.wrong #wrong role="alert" { (words.password_wrong) } }
                 p.hint #hint { (words.password_hint) }
                 button.pay type="submit" { (words.pay) " " (money(view.language, order)) }
