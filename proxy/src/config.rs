@@ -2,7 +2,11 @@
 //!
 //! A setting's name in the environment is `PAYBY_PROXY_` and its key in capitals, with `__` between a section and a key:
 //! `PAYBY_PROXY_GATEWAY__BASE_URL`. Lists are separated by commas there.
+//!
+//! A mistake never repeats what may be a secret: API keys, passwords, addresses that are called, what key files hold, or a
+//! line of a text that cannot be read.
 
+mod files;
 mod mistake;
 mod operation;
 mod reader;
@@ -22,6 +26,7 @@ use payby_checkout::time::{Millis, UnixMillis};
 use reqwest::Url;
 use secrecy::SecretString;
 
+pub use self::files::{Files, NamedFile};
 pub use self::mistake::{Mistake, Mistakes};
 use self::reader::Reader;
 use crate::alerts::Webhook;
@@ -141,12 +146,18 @@ impl Config {
         if let Some(url) = &database_url {
             check_database(&mut reader, url).await;
         }
-        let config = Self::read(&mut reader, database_url);
-        let mistakes = reader.finish();
-        match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(Mistakes(mistakes)),
-        }
+        Self::finish(reader, database_url)
+    }
+
+    /// Reads and checks the settings in the text of a file of that name, and the files that they name. It touches no disk of
+    /// its own accord, and so it does not open the database.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(name: &str, text: &str, environment: HashMap<String, String>, files: Files) -> Result<Self, Mistakes> {
+        let mut reader = Reader::parse(name, text, environment, files)?;
+        let database_url = database_url(&mut reader);
+        Self::finish(reader, database_url)
     }
 
     /// The database alone, for who is about to change its tables.
@@ -165,6 +176,15 @@ impl Config {
         match &self.public_url {
             Some(url) => format!("{url}{NOTIFICATIONS}"),
             None => format!("http://{address}{NOTIFICATIONS}"),
+        }
+    }
+
+    fn finish(mut reader: Reader, database_url: Option<String>) -> Result<Self, Mistakes> {
+        let config = Self::read(&mut reader, database_url);
+        let mistakes = reader.finish();
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(Mistakes(mistakes)),
         }
     }
 
@@ -330,11 +350,13 @@ fn base_url(reader: &mut Reader) -> Option<String> {
 }
 
 /// A URL that nobody between here and there can listen to, without a slash at its end.
+///
+/// The text stays out of the messages: it might hold a password or a token.
 fn secure_url(reader: &mut Reader, key: &str, text: &str) -> Option<String> {
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            reader.wrong(key, format!("is {text:?}, which is not a URL ({error})"));
+            reader.wrong(key, format!("is not a URL ({error}); it should begin with https://"));
             return None;
         }
     };
@@ -346,7 +368,7 @@ fn secure_url(reader: &mut Reader, key: &str, text: &str) -> Option<String> {
     if url.scheme() == "https" || url.scheme() == "http" && is_loopback {
         return Some(text.trim_end_matches('/').to_owned());
     }
-    reader.wrong(key, format!("is {text:?}; it should begin with https:// (http:// is for loopback addresses only)"));
+    reader.wrong(key, "should begin with https:// (http:// is for loopback addresses only)");
     None
 }
 
@@ -360,28 +382,30 @@ fn private_key(reader: &mut Reader) -> Option<SigningKey> {
 
 /// What a file holds that its owner alone can use.
 fn private_file(reader: &mut Reader, key: &str, path: &str) -> Option<String> {
-    #[cfg(unix)]
-    if let Ok(metadata) = std::fs::metadata(path) {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-        if mode & 0o077 != 0 {
+    match (reader.files)(path) {
+        Ok(NamedFile { mode: Some(mode), .. }) if mode & 0o077 != 0 => {
             reader.wrong(key, format!("names {path:?}, which others can use (mode {mode:04o}); run chmod 0600 on it"));
-            return None;
+            None
+        }
+        Ok(file) => Some(file.text),
+        Err(error) => {
+            // The text stays out of the message: it might be the secret itself, put here by mistake.
+            reader.wrong(
+                key,
+                format!("does not name a file that can be read ({error}); names count from the working directory"),
+            );
+            None
         }
     }
-    read_file(reader, key, path)
 }
 
 fn public_key(reader: &mut Reader) -> Option<VerifyingKey> {
     let key = "gateway.payby_public_key_file";
     let path = reader.text(key, "it names PayBy's RSA public key for this merchant, in PEM")?;
-    let text = read_file(reader, key, &path)?;
-    VerifyingKey::from_pem(&text).map_err(|error| reader.wrong(key, format!("names {path:?}: {error}"))).ok()
-}
-
-fn read_file(reader: &mut Reader, key: &str, path: &str) -> Option<String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| reader.wrong(key, format!("names {path:?}, which cannot be read ({error})")))
-        .ok()
+    let read = (reader.files)(&path).map_err(|error| format!("names {path:?}, which cannot be read ({error})"));
+    let parsed =
+        read.and_then(|file| VerifyingKey::from_pem(&file.text).map_err(|error| format!("names {path:?}: {error}")));
+    parsed.map_err(|wrong| reader.wrong(key, wrong)).ok()
 }
 
 fn database_url(reader: &mut Reader) -> Option<String> {

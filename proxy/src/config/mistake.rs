@@ -15,10 +15,16 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.origin {
-            Some(origin) => write!(f, "{} (in {origin}) {}", self.key, self.what),
-            None => write!(f, "{} {}", self.key, self.what),
+        let is_bare = |symbol: char| symbol.is_alphanumeric() || "_-./".contains(symbol);
+        if !self.key.is_empty() && self.key.chars().all(is_bare) {
+            f.write_str(&self.key)?;
+        } else {
+            write!(f, "{:?}", self.key)?;
         }
+        if let Some(origin) = &self.origin {
+            write!(f, " (in {origin})")?;
+        }
+        write!(f, " {}", self.what)
     }
 }
 

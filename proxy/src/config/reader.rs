@@ -1,25 +1,28 @@
 //! Takes settings out of the merged sources one by one, and notes what is wrong instead of stopping at it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use config::{Environment, File, FileFormat, Value, ValueKind};
+use config::{FileFormat, Format, Value, ValueKind};
 use payby_checkout::time::Millis;
 
+use super::files::{Files, on_disk};
 use super::mistake::{Mistake, Mistakes};
 
-const PREFIX: &str = "PAYBY_PROXY";
+/// What a setting's name in the environment begins with.
+const PREFIX: &str = "PAYBY_PROXY_";
 
-/// What config calls it.
+/// Where a setting stands that is in no file.
 const ENVIRONMENT: &str = "the environment";
 
 /// The sections. Everything else is a key.
 const SECTIONS: [&str; 7] = ["log", "gateway", "database", "alerts", "metrics", "limits", "traces"];
 
 pub(super) struct Reader {
-    /// The file's name, as it was given.
-    file: Option<String>,
+    /// Reads what the settings name.
+    pub(super) files: Files,
     /// By full key, like `gateway.base_url`.
     values: HashMap<String, Value>,
     /// The keys that somebody has asked for.
@@ -29,28 +32,36 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Self, Mistakes> {
-        let mut builder = config::Config::builder();
-        if let Some(file) = file {
-            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        let Some(file) = file else { return Self::parse("", "", environment, on_disk) };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| cannot_be_read(&name, &error))?;
+        Self::parse(&name, &text, environment, on_disk)
+    }
+
+    /// Takes the text of the file of that name, and the environment over it.
+    pub(super) fn parse(
+        name: &str,
+        text: &str,
+        environment: HashMap<String, String>,
+        files: Files,
+    ) -> Result<Self, Mistakes> {
+        let read = Format::parse(&FileFormat::Toml, Some(&name.to_owned()), text);
+        let table = read.map_err(|error| cannot_be_read(name, &without_source(&error.to_string())))?;
+        let is_section =
+            |key: &str, value: &Value| SECTIONS.contains(&key) && matches!(value.kind, ValueKind::Table(_));
+        let (sections, mut values): (HashMap<_, _>, HashMap<_, _>) =
+            table.into_iter().partition(|(key, value)| is_section(key, value));
+        for (section, table) in sections {
+            let keys = table.into_table().unwrap_or_default();
+            values.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
         }
-        // Without a prefix separator of its own, the one between sections would stand there as well.
-        let environment =
-            Environment::with_prefix(PREFIX).prefix_separator("_").separator("__").source(Some(environment));
-        let merged = builder.add_source(environment).build().map_err(|error| {
-            let key = file.map_or_else(|| PREFIX.to_owned(), |file| file.display().to_string());
-            Mistakes(vec![Mistake { key, origin: None, what: format!("cannot be read: {error}") }])
-        })?;
-        let mut values = HashMap::new();
-        for (key, value) in merged.cache.into_table().unwrap_or_default() {
-            match (SECTIONS.contains(&key.as_str()), value.kind.clone()) {
-                (true, ValueKind::Table(section)) => {
-                    values.extend(section.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
-                }
-                _ => drop(values.insert(key, value)),
+        for (name, value) in environment {
+            if let Some(key) = name.to_uppercase().strip_prefix(PREFIX) {
+                let key = key.to_lowercase().replace("__", ".");
+                values.insert(key, Value::new(Some(&ENVIRONMENT.to_owned()), value));
             }
         }
-        let file = file.map(|file| file.display().to_string());
-        let mut reader = Self { file, values, known: BTreeSet::new(), mistakes: Vec::new() };
+        let mut reader = Self { files, values, known: BTreeSet::new(), mistakes: Vec::new() };
         for section in SECTIONS {
             if reader.values.contains_key(section) {
                 reader.wrong(section, format!("is a section; write [{section}]"));
@@ -62,11 +73,7 @@ impl Reader {
 
     /// Notes what is wrong with this key.
     pub(super) fn wrong(&mut self, key: &str, what: impl Into<String>) {
-        let origin = self.values.get(key).and_then(Value::origin).map(|origin| match &self.file {
-            // config tells a file's name by another way there.
-            Some(file) if origin != ENVIRONMENT => file.clone(),
-            _ => origin.to_owned(),
-        });
+        let origin = self.values.get(key).and_then(Value::origin).map(str::to_owned);
         self.mistakes.push(Mistake { key: key.to_owned(), origin, what: what.into() });
     }
 
@@ -80,7 +87,7 @@ impl Reader {
         let mut unknown: Vec<String> = self.values.keys().filter(|key| !self.known.contains(*key)).cloned().collect();
         unknown.sort();
         for key in unknown {
-            let section = |key: &str| key.split_once('.').map(|(section, _)| section.to_owned());
+            let section = |key: &str| SECTIONS.into_iter().find(|section| key.split('.').next() == Some(section));
             let is_near = |known: &&str| section(known) == section(&key);
             let near: Vec<&str> = self.known.iter().map(String::as_str).filter(is_near).collect();
             self.wrong(&key, format!("is not a setting; those beside it are {}", near.join(", ")));
@@ -142,7 +149,7 @@ impl Reader {
         match text.parse() {
             Ok(number) if (least..=most).contains(&number) => Some(number),
             _ => {
-                self.wrong(key, format!("is {text}; it is {wanted} from {least} to {most}"));
+                self.wrong(key, format!("is {}; it is {wanted} from {least} to {most}", text.escape_debug()));
                 None
             }
         }
@@ -179,6 +186,18 @@ impl Reader {
 
     fn missing(&mut self, key: &str, help: &str) {
         let name = key.to_uppercase().replace('.', "__");
-        self.wrong(key, format!("is missing; {help} (in the environment: {PREFIX}_{name})"));
+        self.wrong(key, format!("is missing; {help} (in the environment: {PREFIX}{name})"));
     }
+}
+
+fn cannot_be_read(name: &str, why: &dyn fmt::Display) -> Mistakes {
+    Mistakes(vec![Mistake { key: name.to_owned(), origin: None, what: format!("cannot be read: {why}") }])
+}
+
+/// A parser's message in one line, without the piece of the text that it shows: a secret might stand there.
+fn without_source(message: &str) -> String {
+    let is_source =
+        |line: &&str| line.trim_start_matches(|symbol: char| symbol == ' ' || symbol.is_ascii_digit()).starts_with('|');
+    let lines: Vec<&str> = message.lines().filter(|line| !is_source(line)).collect();
+    lines.join(": ")
 }

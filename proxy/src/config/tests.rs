@@ -176,8 +176,7 @@ async fn each_mistake_is_named_with_its_place_and_its_remedy() {
         (
             "GATEWAY__BASE_URL",
             "http://payby.example",
-            "gateway.base_url (in the environment) is \"http://payby.example\"; \
-             it should begin with https:// (http:// is for loopback addresses only)",
+            "gateway.base_url (in the environment) should begin with https:// (http:// is for loopback addresses only)",
         ),
         (
             "GATEWAY__PARTNER_ID",
@@ -195,8 +194,14 @@ async fn each_mistake_is_named_with_its_place_and_its_remedy() {
         (
             "GATEWAY__PRIVATE_KEY_FILE",
             &absent,
+            "gateway.private_key_file (in the environment) does not name a file that can be read \
+             (No such file or directory (os error 2)); names count from the working directory",
+        ),
+        (
+            "GATEWAY__PAYBY_PUBLIC_KEY_FILE",
+            &absent,
             &format!(
-                "gateway.private_key_file (in the environment) names {absent:?}, which cannot be read \
+                "gateway.payby_public_key_file (in the environment) names {absent:?}, which cannot be read \
                  (No such file or directory (os error 2))"
             ),
         ),
@@ -330,21 +335,61 @@ async fn the_webhooks_secret_is_long_and_its_owners_alone() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_named() {
-    let files = Files::new();
-    let file = files.write("proxy.toml", "listen = [", 0o644);
-    let broken = Config::load(Some(&file), files.good()).await.unwrap_err().to_string();
-    assert!(broken.contains(file.to_str().unwrap()) && broken.contains("cannot be read"), "{broken}");
-    let absent = Config::load(Some(Path::new("/no/such/file.toml")), files.good()).await.unwrap_err().to_string();
-    assert!(absent.contains("/no/such/file.toml") && absent.contains("not found"), "{absent}");
+    let absent = Config::load(Some(Path::new("/no/such/file.toml")), HashMap::new()).await.unwrap_err().to_string();
+    assert!(absent.ends_with("/no/such/file.toml cannot be read: No such file or directory (os error 2)"), "{absent}");
+}
+
+/// What is wrong with a text, without a disk.
+fn mistakes(text: &str, environment: &[(&str, &str)]) -> String {
+    let environment = environment.iter().map(|(name, value)| (format!("PAYBY_PROXY_{name}"), (*value).to_owned()));
+    let nowhere = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    Config::parse("proxy.toml", text, environment.collect(), nowhere).unwrap_err().to_string()
+}
+
+#[test]
+fn a_text_that_cannot_be_read_is_told_by_its_place() {
+    assert_eq!(
+        mistakes("[database]\nurl = \"postgres://me:the-password@db/x", &[]),
+        "the configuration has a mistake:\n  - proxy.toml cannot be read: TOML parse error at line 2, column 39: \
+         invalid basic string, expected `\"`"
+    );
+}
+
+#[test]
+fn each_mistake_has_a_line_whatever_the_names_are() {
+    let all = mistakes("\"a\\nb\" = 1\n\"\" = 2\nlog = 3\n", &[("FOO__BAR", "x"), ("LIMITS__TOKEN_BURST", "1\n2")]);
+    for line in [
+        "  - \"a\\nb\" (in proxy.toml) is not a setting; those beside it are allowed_origins,",
+        "  - \"\" (in proxy.toml) is not a setting; those beside it are allowed_origins,",
+        "  - foo.bar (in the environment) is not a setting; those beside it are allowed_origins,",
+        "  - limits.token_burst (in the environment) is 1\\n2; it is a whole number from 1 to 1000000",
+    ] {
+        assert!(all.lines().any(|found| found.starts_with(line)), "{line}: {all}");
+    }
+}
+
+#[test]
+fn what_is_written_in_brackets_is_no_place_in_a_list() {
+    let all = mistakes("\"x[9223372036854775807]\" = 1", &[("X[-9223372036854775808]", "1")]);
+    assert!(all.contains("\"x[9223372036854775807]\" (in proxy.toml) is not a setting"), "{all}");
+    assert!(all.contains("\"x[-9223372036854775808]\" (in the environment) is not a setting"), "{all}");
 }
 
 #[tokio::test]
 async fn a_mistake_tells_no_secret() {
     let files = Files::new();
     let mut environment = files.good();
-    environment.insert("PAYBY_PROXY_API_KEY_SHA256".to_owned(), "the-key-itself".to_owned());
-    environment
-        .insert("PAYBY_PROXY_DATABASE__URL".to_owned(), "postgres://me:the-password@db/x?sslmode=wrong".to_owned());
-    let mistakes = Config::load(None, environment).await.unwrap_err().to_string();
-    assert!(!mistakes.contains("the-key-itself") && !mistakes.contains("the-password"), "{mistakes}");
+    for (name, value) in [
+        ("API_KEY_SHA256", "the-secret"),
+        ("DATABASE__URL", "postgres://me:the-secret@db/x?sslmode=wrong"),
+        ("GATEWAY__BASE_URL", "http://me:the-secret@payby.example"),
+        ("GATEWAY__PRIVATE_KEY_FILE", "-----BEGIN PRIVATE KEY-----\nthe-secret"),
+        ("ALERTS__WEBHOOK_URL", "https//shop.example/the-secret"),
+        ("ALERTS__WEBHOOK_SECRET_FILE", "the-secret"),
+    ] {
+        environment.insert(format!("PAYBY_PROXY_{name}"), value.to_owned());
+    }
+    let mistakes = Config::load(None, environment).await.unwrap_err();
+    assert_eq!(mistakes.0.len(), 6, "{mistakes}");
+    assert!(!mistakes.to_string().contains("the-secret"), "{mistakes}");
 }
