@@ -37,14 +37,14 @@ pub(crate) struct Options {
     examples: u32,
 }
 
-/// Starts a simulator and a proxy, opens a purchase, and lets schemathesis ask.
+/// Starts a simulator and a proxy, prepares what there is to ask about, and lets schemathesis ask.
 pub(crate) fn api(options: &Options) -> Result<()> {
     let schemathesis = step("schemathesis", install)?;
     let programs = step("cargo build", Programs::build)?;
     let folder = tempfile::Builder::new().prefix("payby-api-").tempdir().context("no temporary folder")?;
     children::catch_interrupts()?;
-    let (_servers, proxy, api_key) = step("start", || start(&programs, folder.path()))?;
-    let token = checkout_token(&proxy, &api_key)?;
+    let (_servers, proxy, sim, api_key) = step("start", || start(&programs, folder.path()))?;
+    let token = step("prepare", || prepare(&proxy, &sim, &api_key))?;
     let mut command = Command::new(schemathesis);
     command
         .arg("--config-file")
@@ -70,35 +70,49 @@ fn install() -> Result<PathBuf> {
     Ok(bin.join("schemathesis"))
 }
 
-/// Answers the servers, the proxy's URL and the shop's key.
-fn start(programs: &Programs, folder: &Path) -> Result<(Vec<Server>, String, String)> {
+/// Answers the servers, the URLs of the proxy and of the simulator, and the shop's key.
+fn start(programs: &Programs, folder: &Path) -> Result<(Vec<Server>, String, String, String)> {
     let keys = folder.join("keys");
     let mut command = Command::new(&programs.sim);
     command.args(["--listen", "127.0.0.1:0", "--partner-id", PARTNER_ID, "--keys"]).arg(&keys);
-    let mut sim = Server::start("payby-sim", &mut command, folder, false)?;
+    let mut sim_server = Server::start("payby-sim", &mut command, folder, false)?;
+    let sim = sim_server.url()?;
     let api_key = ApiKey::make(&programs.proxy)?;
     let config = folder.join("payby-proxy.toml");
     let port = children::free_port()?;
-    let settings = proxy_config(folder, &keys, port, port, &sim.url()?, &api_key.sha256);
+    let settings = proxy_config(folder, &keys, port, port, &sim, &api_key.sha256);
     fs::write(&config, settings + LIMITS)?;
     let mut command = Command::new(&programs.proxy);
     command.arg("serve").arg("--config").arg(&config);
-    let mut proxy = Server::start("payby-proxy", &mut command, folder, false)?;
-    let url = proxy.url()?;
-    Ok((vec![proxy, sim], url, api_key.key))
+    let mut proxy_server = Server::start("payby-proxy", &mut command, folder, false)?;
+    let proxy = proxy_server.url()?;
+    Ok((vec![proxy_server, sim_server], proxy, sim, api_key.key))
 }
 
-/// Opens a purchase, begins the order of the document's examples, and answers the token.
-fn checkout_token(proxy: &str, api_key: &str) -> Result<String> {
+/// What is there to be asked about, by the names that `schemathesis.toml` has: the order of the document's examples, whose
+/// token it answers; a paid one with a refund; and one to be revoked.
+fn prepare(proxy: &str, sim: &str, api_key: &str) -> Result<String> {
     let script = "
-        const body = JSON.stringify({ reference: 'api', amount: '12.50', currency: 'AED', subject: 'Tea',
-            redirectUrl: 'https://shop.example/paid' });
-        const headers = { 'content-type': 'application/json', authorization: `Bearer ${process.env.API_KEY}` };
-        const answer = await fetch(`${process.env.PROXY}/v1/purchases`, { method: 'POST', headers, body });
-        const { token } = await answer.json();
-        const order = `${process.env.PROXY}/v1/orders/1KANPYXG085GR38E1W8124GKK`;
-        await fetch(order, { method: 'PUT', headers: { authorization: `Bearer ${token}` } });
-        process.stdout.write(token);";
+        const { PROXY, SIM, API_KEY } = process.env;
+        const ask = async (method, url, token, body) => {
+            const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}`, prefer: 'wait=25' };
+            const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+            if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`);
+            return answer.json();
+        };
+        const begin = async (number) => {
+            const { token } = await ask('POST', `${PROXY}/v1/purchases`, API_KEY, { reference: number,
+                amount: '12.50', currency: 'AED', subject: 'Tea', redirectUrl: 'https://shop.example/paid' });
+            await ask('PUT', `${PROXY}/v1/orders/${number}`, token);
+            return token;
+        };
+        const paid = await begin('PAID');
+        await ask('POST', `${SIM}/sim/orders/PAID/pay`);
+        while ((await ask('GET', `${PROXY}/v1/orders/PAID`, paid)).status !== 'paid');
+        await ask('POST', `${PROXY}/v1/orders/PAID/refunds`, API_KEY, { refundNumber: 'REFUND', amount: '1.00' });
+        await begin('TO-REVOKE');
+        process.stdout.write(await begin('1KANPYXG085GR38E1W8124GKK'));";
     let mut node = Command::new("node");
-    output(node.args(["--input-type=module", "--eval", script]).env("PROXY", proxy).env("API_KEY", api_key))
+    node.args(["--input-type=module", "--eval", script]);
+    output(node.env("PROXY", proxy).env("SIM", sim).env("API_KEY", api_key))
 }
