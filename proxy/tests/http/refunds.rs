@@ -218,10 +218,14 @@ async fn revoke(proxy: &Proxy, order: &str) -> Answer {
     proxy.shop(Method::POST, &format!("/v1/orders/{order}/revoke"), None).await
 }
 
-/// The calls so far that a revocation makes.
+/// The calls about orders from the first revocation on.
 fn revoking(proxy: &Proxy) -> Vec<String> {
-    let names = proxy.payby.names().into_iter();
-    names.filter(|name| ["getOrder", "cancelOrder", "revokeOrder"].contains(&name.as_str())).collect()
+    let names = proxy.payby.names().into_iter().filter(|name| !name.starts_with("refund/"));
+    names.skip_while(|name| name != "revokeOrder").collect()
+}
+
+fn revocations(proxy: &Proxy) -> usize {
+    revoking(proxy).iter().filter(|name| *name == "revokeOrder").count()
 }
 
 /// Asks until the order is revoked; time passes, so that PayBy may be asked again.
@@ -249,7 +253,7 @@ async fn a_revocation_closes_an_unpaid_order_and_gives_a_paid_one_back() {
         assert_eq!((closed.status.as_u16(), &closed.body["status"]), (200, &json!("failed")));
         assert_eq!(closed.body["revoked"], false);
     }
-    assert_eq!(revoking(&proxy), ["getOrder", "cancelOrder"]);
+    assert_eq!(revocations(&proxy), 0);
 
     proxy.paid("s", "N-2").await;
     for _ in 0..2 {
@@ -257,7 +261,7 @@ async fn a_revocation_closes_an_unpaid_order_and_gives_a_paid_one_back() {
         assert_eq!((revoked.status.as_u16(), &revoked.body["status"]), (200, &json!("failed")));
         assert_eq!((&revoked.body["revoked"], &revoked.body["failure"]["reason"]), (&json!(true), &json!("revoked")));
     }
-    assert_eq!(revoking(&proxy)[2..], ["revokeOrder"]);
+    assert_eq!(revocations(&proxy), 1);
     assert_eq!(revoke(&proxy, "N-3").await.problem(), (404, "not_found"));
     assert_eq!(revoke(&proxy, "no number").await.problem(), (404, "not_found"));
 }
@@ -269,7 +273,7 @@ async fn an_order_that_is_paid_before_it_could_be_closed_is_given_back() {
     proxy.put(&token, "N-1").await;
     proxy.payby.set("N-1", "PAID_SUCCESS");
     assert_eq!(revoke(&proxy, "N-1").await.body["revoked"], true);
-    assert_eq!(revoking(&proxy), ["getOrder", "revokeOrder"]);
+    assert_eq!(revocations(&proxy), 1);
 
     // And if that comes out later, nobody has to ask again.
     let token = proxy.token("s").await;
@@ -330,7 +334,7 @@ async fn a_refused_revocation_stays_refused_unless_an_attempt_before_it_is_unkno
             assert!(detail.starts_with(&format!("PayBy will not revoke it: {code}")), "{detail}");
             proxy.advance(Millis::from_secs(61));
         }
-        assert_eq!(revoking(&proxy).len(), index + 1);
+        assert_eq!(revocations(&proxy), index + 1);
         assert_eq!(refund(&proxy, &order, &order, "1.00").await.status, 200, "what is not given back can be refunded");
     }
 
