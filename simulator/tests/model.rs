@@ -287,7 +287,7 @@ fn what_is_wrong_with_an_order_is_said() {
         ),
         (order("M-1").replace("12.50", "0"), "INVALID_PARAMETER: totalAmount: an amount is more than zero"),
         (
-            order("M-1").replace("12.50", "\"12.50\""),
+            order("M-1").replace("12.50", "\"twelve\""),
             "INVALID_PARAMETER: totalAmount: an amount is digits with at most two more after a point, like 12.50",
         ),
         (
