@@ -401,6 +401,23 @@ async fn i9_what_is_about_to_be_sent_was_written_down_before() {
 }
 
 #[tokio::test]
+async fn who_asks_while_another_worker_calls_waits_until_it_is_handed_back() {
+    let proxy = Proxy::start().await;
+    proxy.paid("r", "N-1").await;
+    proxy.payby.fail("revokeOrder", Fault::LostRequest);
+    let second = async {
+        proxy.payby.called("revokeOrder", 1).await;
+        let answer = revoke(&proxy, "N-1").await;
+        let url = format!("sqlite://{}", proxy.folder.path().join("proxy.db").display());
+        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        let held: i64 = sqlx::query_scalar("SELECT leased_until FROM refunds").fetch_one(&mut database).await.unwrap();
+        (answer.status.as_u16(), held)
+    };
+    let (first, second) = tokio::join!(revoke(&proxy, "N-1"), second);
+    assert_eq!((first.status.as_u16(), second), (202, (202, 0)));
+}
+
+#[tokio::test]
 async fn one_that_is_slow_keeps_no_other_waiting() {
     // So long that the others would be too late behind it.
     let proxy = Proxy::start_with([("GATEWAY__TIMEOUT_MS", "15000".to_owned())]).await;
