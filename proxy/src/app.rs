@@ -109,40 +109,53 @@ impl Shared {
         }
     }
 
-    /// Changes an order, wakes those who wait for it, and alerts if a person has to look. Answers the order as it is now
-    /// and what the change answered.
+    /// Changes an order, wakes those who wait for it, and alerts if a person has to look. Answers what the change
+    /// answered.
     ///
     /// # Errors
     /// The database failed.
     pub async fn change<T: Send>(
         &self,
         number: &OrderNumber,
-        change: impl FnOnce(&mut Order) -> T + Send,
+        mut change: impl FnMut(&mut Order) -> T + Send,
     ) -> Result<Option<(Order, T)>, store::Error> {
         let mut answer = None;
-        let Some(changed) = self.store.change(number, |order| answer = Some(change(order))).await? else {
-            return Ok(None);
-        };
+        let changed = self.store.change(number, |order| answer = Some(change(order))).await?;
+        let Some(changed) = changed else { return Ok(None) };
         self.tell(&changed).await?;
         Ok(answer.map(|answer| (changed.after, answer)))
     }
 
-    /// The same for who has taken the order in hand, whose lease is renewed; `None` if somebody else has it now.
+    /// The same, begun from the order as it was read before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_known<T: Send>(
+        &self,
+        order: &Order,
+        mut change: impl FnMut(&mut Order) -> T + Send,
+    ) -> Result<Option<(Order, T)>, store::Error> {
+        let mut answer = None;
+        let changed = self.store.change_known(order, |order| answer = Some(change(order))).await?;
+        let Some(changed) = changed else { return Ok(None) };
+        self.tell(&changed).await?;
+        Ok(answer.map(|answer| (changed.after, answer)))
+    }
+
+    /// The same for who has taken the order in hand; `None` if somebody else has it now.
     ///
     /// # Errors
     /// The database failed.
     pub async fn change_held<T: Send>(
         &self,
-        lease: &Lease,
-        change: impl FnOnce(&mut Order) -> T + Send,
-    ) -> Result<Option<(Order, T)>, store::Error> {
+        lease: &mut Lease,
+        mut change: impl FnMut(&mut Order) -> T + Send,
+    ) -> Result<Option<T>, store::Error> {
         let mut answer = None;
-        let until = self.now().moment().plus(self.lease);
-        let Some(changed) = self.store.change_held(lease, until, |order| answer = Some(change(order))).await? else {
-            return Ok(None);
-        };
+        let changed = self.store.change_held(lease, |order| answer = Some(change(order))).await?;
+        let Some(changed) = changed else { return Ok(None) };
         self.tell(&changed).await?;
-        Ok(answer.map(|answer| (changed.after, answer)))
+        Ok(answer)
     }
 
     /// Wakes those who wait for a changed order, and alerts if a person has to look.
@@ -154,7 +167,7 @@ impl Shared {
         if after.version == before.version {
             return Ok(());
         }
-        self.waiting.wake(&after.number, after.version);
+        self.waiting.wake(after);
         // Nobody takes them where there are no other instances.
         let _ = self.hints.send((after.number.clone(), after.version));
         let (number, was, is) = (&after.number, before.status(), after.status());

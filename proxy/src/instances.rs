@@ -69,7 +69,7 @@ async fn hear(app: &App, failures: &mut u32) -> Result<(), Error> {
 async fn follow(app: &App, listener: &mut Listener) -> Result<(), Error> {
     while let Some(hints) = listener.next().await? {
         for (number, version) in hints {
-            app.waiting.wake(&number, version);
+            app.waiting.hint(&number, version);
         }
     }
     tracing::info!("the connection to the other instances was lost and is back");
@@ -88,7 +88,7 @@ async fn look(app: App) {
 async fn catch_up(app: &App) -> Result<(), Error> {
     for numbers in app.waiting.numbers().chunks(MOST) {
         for (number, version) in app.store.versions(numbers).await? {
-            app.waiting.wake(&number, version);
+            app.waiting.hint(&number, version);
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! What the proxy remembers: purchases, hashed tokens, orders, notifications. Nothing outside this module speaks SQL.
 //!
 //! In SQLite for one instance, in PostgreSQL for several ([`database`] has what differs). Every change of an order goes
-//! through [`Store::change`] or, by who has taken it in hand, [`Store::change_held`]: lock, read, change, write in one
-//! transaction. What is committed here has reached the disk.
+//! through [`Store::change`] or, by who has taken it in hand, [`Store::change_held`]. Each is one statement: it writes what
+//! follows from the order as it was read, unless somebody else has written it since; then it is read and decided anew.
+//! What is committed here has reached the disk.
 
 mod database;
 mod hints;
@@ -12,6 +13,7 @@ mod purchase;
 mod refund;
 
 use payby_checkout::gateway::wire::{Notification, RefundNotification};
+use payby_checkout::hop::Attempt;
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
@@ -55,7 +57,9 @@ pub enum Opened {
 /// What came of [`Store::begin_order`].
 #[derive(Debug)]
 pub enum Begun {
-    /// The order to bring forward: the intent as just written, or the one that the number already names.
+    /// It is new. Its intent is written down, it is in the caller's hands, and its creation is to be sent.
+    New(Box<Lease>, Attempt),
+    /// The number names this order of the purchase already.
     Ours(Box<Order>),
     /// The number names an order of this purchase that was begun with another scene.
     Differs,
@@ -199,76 +203,87 @@ impl Store {
         order::by_purchase_and_number(&self.pool, purchase_id, number).await
     }
 
-    /// Decides what a `PUT` of this number means, and writes the intent down if the order is new.
+    /// Decides what a `PUT` of this number means. If the order is new, the intent is written down, and the order is the
+    /// caller's until then.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn begin_order(&self, new: &NewOrder) -> Result<Begun> {
-        let mut tx = self.begin().await?;
-        purchase::lock(&mut tx, self.kind, &new.purchase_id).await?;
-        let orders = order::of_purchase(&mut *tx, &new.purchase_id).await?;
-        let is_other = |order: &&Order| order.number != new.number;
-        if let Some(paid) = orders.iter().filter(is_other).find(|order| order.has_paid()) {
-            return Ok(Begun::Paid(Box::new(paid.clone())));
+    pub async fn begin_order(&self, new: &NewOrder, until: Millis) -> Result<Begun> {
+        let (order, attempt) = new.intent(until);
+        // R4: while one order is live there is no other; and none after one that has paid.
+        while !order::insert_if_free(&self.writers, &order).await? {
+            let orders = self.orders_of(&new.purchase_id).await?;
+            let is_other = |order: &&Order| order.number != new.number;
+            if let Some(paid) = orders.iter().filter(is_other).find(|order| order.has_paid()) {
+                return Ok(Begun::Paid(Box::new(paid.clone())));
+            }
+            if let Some(same) = self.order(&new.number).await? {
+                return Ok(match same {
+                    same if same.purchase_id != new.purchase_id => Begun::Foreign,
+                    same if same.scene != new.scene => Begun::Differs,
+                    same => Begun::Ours(Box::new(same)),
+                });
+            }
+            if let Some(live) = orders.iter().find(|order| !order.status().is_terminal()) {
+                return Ok(Begun::Live(Box::new(live.clone())));
+            }
+            // What was in the way has just been decided.
         }
-        if let Some(same) = order::by_number(&mut *tx, &new.number).await? {
-            return Ok(match same {
-                same if same.purchase_id != new.purchase_id => Begun::Foreign,
-                same if same.scene != new.scene => Begun::Differs,
-                same => Begun::Ours(Box::new(same)),
-            });
-        }
-        // R4: while one order is live there is no other.
-        if let Some(live) = orders.iter().find(|order| !order.status().is_terminal()) {
-            return Ok(Begun::Live(Box::new(live.clone())));
-        }
-        let order = new.intent();
-        if !order::insert(&mut tx, &order).await? {
-            // Another purchase has just begun one of this number.
-            return Ok(Begun::Foreign);
-        }
-        tx.commit().await?;
-        Ok(Begun::Ours(Box::new(order)))
+        Ok(Begun::New(Box::new(Lease { order }), attempt))
     }
 
     /// Changes an order and answers it before and after; `None` if there is no such order. The version grows if a
-    /// page can see the change.
+    /// page can see the change. The change is made again if somebody else's came first.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn change(
-        &self,
-        number: &OrderNumber,
-        change: impl FnOnce(&mut Order) + Send,
-    ) -> Result<Option<Changed>> {
-        let mut tx = self.begin().await?;
-        let Some(order) = order::lock(&mut tx, self.kind, number).await? else { return Ok(None) };
-        let changed = order::change(&mut tx, order, change).await?;
-        tx.commit().await?;
-        Ok(Some(changed))
+    pub async fn change(&self, number: &OrderNumber, change: impl FnMut(&mut Order) + Send) -> Result<Option<Changed>> {
+        match self.order(number).await? {
+            Some(order) => self.change_from(order, |_| true, change).await,
+            None => Ok(None),
+        }
     }
 
-    /// The same for who holds the order, whose lease lasts until then from now on; a time that is past ends it. `None`, and
-    /// nothing is changed, if meanwhile somebody else has taken the order in hand.
+    /// The same, begun from the order as it was read before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_known(&self, order: &Order, change: impl FnMut(&mut Order) + Send) -> Result<Option<Changed>> {
+        self.change_from(order.clone(), |_| true, change).await
+    }
+
+    /// The same for who holds the order. `None`, and nothing is changed, if meanwhile somebody else has taken it in hand.
     ///
     /// # Errors
     /// The database failed.
     pub async fn change_held(
         &self,
-        lease: &Lease,
-        until: Millis,
-        change: impl FnOnce(&mut Order) + Send,
+        lease: &mut Lease,
+        change: impl FnMut(&mut Order) + Send,
     ) -> Result<Option<Changed>> {
-        let mut tx = self.begin().await?;
-        let held = order::lock(&mut tx, self.kind, lease.number()).await?.filter(|order| lease.is_of(order));
-        let Some(order) = held else { return Ok(None) };
-        let changed = order::change(&mut tx, order, |order| {
-            order.care.leased_until = until;
-            change(order);
-        });
-        let changed = changed.await?;
-        tx.commit().await?;
-        Ok(Some(changed))
+        let changed = self.change_from(lease.order.clone(), |order| lease.is_of(order), change).await?;
+        if let Some(Changed { after, .. }) = &changed {
+            lease.order = after.clone();
+        }
+        Ok(changed)
+    }
+
+    async fn change_from(
+        &self,
+        mut before: Order,
+        may: impl Fn(&Order) -> bool + Send,
+        mut change: impl FnMut(&mut Order) + Send,
+    ) -> Result<Option<Changed>> {
+        loop {
+            let mut after = before.changed(&mut change);
+            if after == before || order::update(&self.writers, &mut after).await? {
+                return Ok(Some(Changed { before, after }));
+            }
+            match self.order(&before.number).await? {
+                Some(order) if may(&order) => before = order,
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Takes one order in hand, if nobody has it and it is not decided.
@@ -373,8 +388,11 @@ impl Store {
         let taken = match order {
             Ok(order) => {
                 let state = report.state(told.notify_timestamp);
-                let changed = order::change(&mut tx, order, |order| order.at_gateway.learn(&state, None)).await?;
-                Taken::Merged(Box::new(changed))
+                let mut after = order.changed(|order| order.at_gateway.learn(&state, None));
+                if after != order && !order::update(&mut *tx, &mut after).await? {
+                    return Err(Error::RowNotFound);
+                }
+                Taken::Merged(Box::new(Changed { before: order, after }))
             }
             Err(why) => Taken::Alert(why),
         };

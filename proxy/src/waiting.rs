@@ -10,6 +10,8 @@ use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::Millis;
 use tokio::sync::watch;
 
+use crate::store::Order;
+
 /// The orders that somebody waits for or works on, and when this instance looks after the next one.
 #[derive(Debug)]
 pub struct Waiting {
@@ -27,9 +29,18 @@ struct Shared {
 /// One such order.
 #[derive(Debug, Default)]
 pub struct Slot {
-    version: watch::Sender<u64>,
+    news: watch::Sender<News>,
     rounds: [AtomicU64; 4],
     handed_back: watch::Sender<()>,
+}
+
+/// What those who wait are told.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// The order has this version.
+    pub version: u64,
+    /// The order as it is in this version, if this instance knows it.
+    pub order: Option<Arc<Order>>,
 }
 
 impl Default for Waiting {
@@ -49,13 +60,25 @@ impl Waiting {
         Held { slot, number: number.clone(), waiting: Arc::clone(self) }
     }
 
-    /// Wakes all who wait for this order, unless they know this version.
-    pub fn wake(&self, number: &OrderNumber, version: u64) {
+    /// Tells all who wait for this order how it is now.
+    pub fn wake(&self, order: &Order) {
+        self.send(&order.number, order.version, || Some(Arc::new(order.clone())));
+    }
+
+    /// Tells all who wait for this order, unless they know it, that there is this version of it.
+    pub fn hint(&self, number: &OrderNumber, version: u64) {
+        self.send(number, version, || None);
+    }
+
+    fn send(&self, number: &OrderNumber, version: u64, order: impl FnOnce() -> Option<Arc<Order>>) {
         if let Some(shared) = self.slots().get(number) {
-            shared
-                .slot
-                .version
-                .send_if_modified(|known| version > *known && std::mem::replace(known, version) < version);
+            shared.slot.news.send_if_modified(|news| {
+                let is_news = version > news.version;
+                if is_news {
+                    *news = News { version, order: order() };
+                }
+                is_news
+            });
         }
     }
 
@@ -65,7 +88,7 @@ impl Waiting {
         let slots = self.slots();
         slots
             .iter()
-            .filter(|(_, shared)| shared.slot.version.receiver_count() > 0)
+            .filter(|(_, shared)| shared.slot.news.receiver_count() > 0)
             .map(|(number, _)| number.clone())
             .collect()
     }
@@ -118,8 +141,8 @@ impl Drop for Held {
 impl Slot {
     /// Tells of every new version from now on.
     #[must_use]
-    pub fn versions(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.news.subscribe()
     }
 
     /// Tells of every end of a round of calls that this instance has made.

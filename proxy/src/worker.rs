@@ -7,13 +7,17 @@
 //!
 //! | who | takes in hand | when |
 //! |---|---|---|
+//! | [`create`], for a request | the new order that it has just written down | at once |
 //! | [`run`], for a request | its order | at once, or when it is handed back |
 //! | [`look_after`], one in each instance | whatever is due | within a second |
+//!
+//! Each call costs two writes: one with what is decided and about to be sent, one with what came of it; the last of a
+//! round hands the order back as well.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use payby_checkout::hop::{Errand, Heard, Outcome, Round, Standing, Step};
+use payby_checkout::hop::{Attempt, Errand, Outcome, Round, Standing, Step};
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::schedule;
@@ -54,7 +58,7 @@ const BATCH: usize = 50;
 /// How many rounds of calls an instance makes side by side.
 const ROUNDS: usize = 512;
 
-/// How a round of calls ended.
+/// How a round of calls went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Went {
     /// There was nothing to call about.
@@ -63,17 +67,25 @@ enum Went {
     Well,
     /// Some call has not.
     Badly,
-    /// Somebody else has taken the order in hand.
-    Away,
+}
+
+/// Sends the creation of an order that has just been written down. As [`run`].
+pub async fn create(app: &App, lease: Lease, attempt: Attempt) -> Option<Order> {
+    let hand = Hand::new(app, lease, Errand::Create);
+    wait(app, async move { hand.work(Some((Step::Place, attempt))).await }).await
 }
 
 /// Runs an errand in a task of its own and waits for it: if whoever waits goes away, the errand goes on. Comes back
-/// early when the proxy is to stop.
-pub async fn run(app: &App, number: &OrderNumber, errand: Errand) {
-    let task = app.spawn(go(app.clone(), number.clone(), errand));
+/// early when the proxy is to stop. Answers how the order was left, if that is known here.
+pub async fn run(app: &App, number: &OrderNumber, errand: Errand) -> Option<Order> {
+    wait(app, go(app.clone(), number.clone(), errand)).await
+}
+
+async fn wait(app: &App, work: impl Future<Output = Option<Order>> + Send + 'static) -> Option<Order> {
+    let task = app.spawn(work);
     tokio::select! {
-        _ = tokio::time::timeout(PATIENCE, task) => {}
-        () = app.stopped() => {}
+        done = tokio::time::timeout(PATIENCE, task) => done.ok()?.ok()?,
+        () = app.stopped() => None,
     }
 }
 
@@ -85,7 +97,7 @@ pub async fn asked(app: &App, order: &Order, wait: Duration) {
     if order.status().is_terminal() || order.care.awaited_until >= until.plus(Millis(LINGER.0 / 2)) {
         return;
     }
-    let noted = app.change(&order.number, |order| {
+    let noted = app.change_known(order, |order| {
         order.care.awaited_until = order.care.awaited_until.max(until.plus(LINGER));
         order.care.due_at = order.care.due_at.min(due_at(app, order, now));
         order.care.due_at
@@ -149,78 +161,218 @@ async fn take_due(app: &App, room: &Arc<Semaphore>, now: Millis) -> Result<Milli
 }
 
 async fn look_at(app: App, lease: Lease, _place: OwnedSemaphorePermit) {
-    hold(&app, lease, Errand::Refresh).await;
+    Hand::new(&app, lease, Errand::Refresh).work(None).await;
 }
 
 /// Runs the errand once the order can be had, unless this instance ends the same errand meanwhile: that result serves.
-async fn go(app: App, number: OrderNumber, errand: Errand) {
+async fn go(app: App, number: OrderNumber, errand: Errand) -> Option<Order> {
     let slot = app.waiting.at(&number);
     let seen = slot.ended(errand);
     let mut rounds = slot.rounds();
     while slot.ended(errand) == seen {
-        match claim(&app, &number).await {
-            Ok(Some(lease)) => return hold(&app, lease, errand).await,
+        let now = app.now().moment();
+        match app.store.claim(&number, now, now.plus(app.lease)).await {
+            Ok(Some(lease)) => return Hand::new(&app, lease, errand).work(None).await,
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(%number, %error, "the order cannot be taken in hand");
-                return;
+                return None;
             }
         }
         let is_live =
             app.store.order(&number).await.is_ok_and(|order| order.is_some_and(|it| !it.status().is_terminal()));
         tokio::select! {
-            goes_on = app.sleep(PROBE), if is_live => if !goes_on { return },
+            goes_on = app.sleep(PROBE), if is_live => if !goes_on { return None },
             _ = rounds.changed(), if is_live => {}
-            else => return,
+            else => return None,
+        }
+    }
+    None
+}
+
+/// An order in hand, for one round of calls.
+struct Hand {
+    app: App,
+    lease: Lease,
+    round: Round,
+    went: Went,
+}
+
+/// What came of a call.
+struct Answer {
+    step: Step,
+    attempt: Attempt,
+    outcome: Outcome,
+    /// When it can have arrived.
+    at: Millis,
+}
+
+/// What comes next for an order in hand, written down already.
+enum Next {
+    /// Nothing, before this time is over.
+    Rest(Millis),
+    /// This call.
+    Call(Step, Attempt),
+    /// The order was handed back. Whether a person has to know how the calls went.
+    Over { is_alert: bool },
+}
+
+impl Hand {
+    fn new(app: &App, lease: Lease, errand: Errand) -> Self {
+        Self { app: app.clone(), lease, round: Round::new(errand), went: Went::Nowhere }
+    }
+
+    /// Makes the round, beginning with a call that is written down already if there is one, and hands the order back.
+    /// Answers how it was left, if that is known.
+    async fn work(mut self, begun: Option<(Step, Attempt)>) -> Option<Order> {
+        let number = self.lease.number().clone();
+        let is_handed_back = match self.calls(begun).await {
+            Ok(is_ours) => {
+                if !is_ours {
+                    tracing::warn!(%number, "the order was taken over by another worker");
+                }
+                is_ours
+            }
+            Err(error) => {
+                self.app.metrics.database_failed();
+                tracing::error!(%number, %error, "the database failed in the middle of an errand");
+                self.went = Went::Badly;
+                // If that fails as well, the lease ends by itself.
+                self.hand_back().await.is_ok_and(|over| over.is_some())
+            }
+        };
+        self.app.waiting.at(&number).end(self.round.errand);
+        is_handed_back.then(|| self.lease.into_order())
+    }
+
+    /// Answers false if somebody else has taken the order in hand.
+    async fn calls(&mut self, begun: Option<(Step, Attempt)>) -> Result<bool, Error> {
+        let mut next = match begun {
+            Some((step, attempt)) => Some(Next::Call(step, attempt)),
+            None => self.decide(None, false).await?,
+        };
+        while let Some(what) = next {
+            next = match what {
+                // What is true may change meanwhile, so the decision is made anew after the rest.
+                Next::Rest(rest) if self.app.sleep(rest).await => self.decide(None, true).await?,
+                Next::Rest(_) => self.hand_back().await?,
+                Next::Call(step, attempt) => {
+                    let answer = self.call(step, attempt).await;
+                    self.decide(Some(answer), false).await?
+                }
+                Next::Over { .. } => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes a call.
+    async fn call(&self, step: Step, attempt: Attempt) -> Answer {
+        let (app, order, now) = (&self.app, self.lease.order(), self.app.now());
+        // If this process was asleep since it was written down, the lease may end before the call would.
+        let is_late = now.moment().plus(app.lease) >= order.care.leased_until().plus(RESERVE);
+        let outcome = match step {
+            _ if is_late => Outcome::Unknown,
+            Step::Place => app.gateway.place(&order.number, order.amount, &order.biz_content, now).await,
+            Step::Cancel => app.gateway.cancel(&order.number, order.amount, now).await,
+            _ => app.gateway.query(&order.number, order.amount, now).await,
+        };
+        if outcome == Outcome::Missing && order.status() == Status::Pending {
+            let message = "PayBy does not know an order that it had reported";
+            app.alerts.raise(Kind::OrderLost, Some(&order.number), message);
+        }
+        let at = now.moment().max(Millis(app.now().moment().0.saturating_sub(SPARE.0)));
+        Answer { step, attempt, outcome, at }
+    }
+
+    /// Takes in what came of the last call, decides what comes next, and writes both down. `None`: somebody else has the
+    /// order.
+    async fn decide(&mut self, answer: Option<Answer>, is_rested: bool) -> Result<Option<Next>, Error> {
+        let Self { app, lease, round, went } = self;
+        let decide = |order: &mut Order| {
+            let (mut round, mut went) = (*round, *went);
+            if let Some(Answer { step, attempt, outcome, at }) = &answer {
+                note_arrival(&mut order.at_gateway, *step, *at);
+                let heard = order.at_gateway.finish(*attempt, outcome.clone());
+                round.note(*step, heard);
+                // A refusal is certain, but no progress: if the order is still live after it, a person should know.
+                went = if heard.is_progress() && went != Went::Badly { Went::Well } else { Went::Badly };
+            }
+            (next(app, order, round, went, is_rested), round, went)
+        };
+        let Some((next, noted, gone)) = app.change_held(lease, decide).await? else {
+            if let Some(Answer { outcome: Outcome::Known { state, pay_url }, .. }) = &answer {
+                // What PayBy has said is true, whoever has the order now.
+                app.change(lease.number(), |order| order.at_gateway.learn(state, pay_url.clone())).await?;
+            }
+            return Ok(None);
+        };
+        (*round, *went) = (noted, gone);
+        self.tell(&next);
+        Ok(Some(next))
+    }
+
+    /// Hands the order back in the middle of a round.
+    async fn hand_back(&mut self) -> Result<Option<Next>, Error> {
+        let Self { app, lease, round, went } = self;
+        let next = app.change_held(lease, |order| hand_back(app, order, round.errand, *went)).await?;
+        next.iter().for_each(|next| self.tell(next));
+        Ok(next)
+    }
+
+    /// The order was handed back: others may take it when it is due.
+    fn tell(&self, next: &Next) {
+        let order = self.lease.order();
+        if let Next::Over { is_alert } = next
+            && !order.status().is_terminal()
+        {
+            self.app.waiting.is_due(order.care.due_at);
+            if *is_alert {
+                let message = "nothing certain can be learnt of the order";
+                self.app.alerts.raise(Kind::GatewayFails, Some(&order.number), message);
+            }
         }
     }
 }
 
-async fn claim(app: &App, number: &OrderNumber) -> Result<Option<Lease>, Error> {
+/// What comes next for the order, which is left as it has to be written down for it.
+fn next(app: &App, order: &mut Order, round: Round, went: Went, is_rested: bool) -> Next {
+    let (policy, now) = (&app.policy, app.now().moment());
+    order.at_gateway.mind_the_deadline(policy, now);
+    let step = order.at_gateway.next(round, policy, now);
+    match step {
+        Step::Done => hand_back(app, order, round.errand, went),
+        Step::Close(reason) => {
+            order.at_gateway.close(reason);
+            hand_back(app, order, round.errand, went)
+        }
+        Step::Query | Step::Place | Step::Cancel => {
+            let rest = order.at_gateway.rest_before(step, policy, now).filter(|_| !is_rested);
+            if let Some(rest) = rest {
+                return Next::Rest(rest);
+            }
+            order.care.hold_until(now.plus(app.lease));
+            Next::Call(step, order.at_gateway.begin(step, now))
+        }
+    }
+}
+
+fn hand_back(app: &App, order: &mut Order, errand: Errand, went: Went) -> Next {
     let now = app.now().moment();
-    app.store.claim(number, now, now.plus(app.lease)).await
-}
-
-/// Makes a round of calls about an order in hand, and hands it back.
-async fn hold(app: &App, lease: Lease, errand: Errand) {
-    let number = lease.number().clone();
-    let went = round(app, &lease, errand).await.unwrap_or_else(|error| {
-        app.metrics.database_failed();
-        tracing::error!(%number, %error, "the database failed in the middle of an errand");
-        Went::Badly
-    });
-    if went == Went::Away {
-        tracing::warn!(%number, "the order was taken over by another worker");
-    } else if let Err(error) = hand_back(app, &lease, errand, went).await {
-        // Its lease ends by itself.
-        tracing::error!(%number, %error, "the order cannot be handed back");
+    let is_alert = match went {
+        Went::Nowhere => false,
+        Went::Well => {
+            order.care.trouble.ends();
+            false
+        }
+        Went::Badly => order.care.trouble.note(&app.policy, now),
+    };
+    if errand != Errand::Refresh {
+        order.care.awaited_until = order.care.awaited_until.max(now.plus(LINGER));
     }
-    app.waiting.at(&number).end(errand);
-}
-
-async fn hand_back(app: &App, lease: &Lease, errand: Errand, went: Went) -> Result<(), Error> {
-    let now = app.now().moment();
-    let mut is_alert = false;
-    let changed = app.store.change_held(lease, Millis(0), |order| {
-        match went {
-            Went::Well => order.care.trouble.ends(),
-            Went::Badly => is_alert = order.care.trouble.note(&app.policy, now),
-            Went::Nowhere | Went::Away => {}
-        }
-        if errand != Errand::Refresh {
-            order.care.awaited_until = order.care.awaited_until.max(now.plus(LINGER));
-        }
-        order.care.due_at = due_at(app, order, now);
-    });
-    let Some(changed) = changed.await? else { return Ok(()) };
-    let order = changed.after;
-    if !order.status().is_terminal() {
-        app.waiting.is_due(order.care.due_at);
-        if is_alert {
-            app.alerts.raise(Kind::GatewayFails, Some(&order.number), "nothing certain can be learnt of the order");
-        }
-    }
-    Ok(())
+    order.care.due_at = due_at(app, order, now);
+    order.care.hold_until(Millis(0));
+    Next::Over { is_alert }
 }
 
 /// When the order is due again.
@@ -228,80 +380,6 @@ fn due_at(app: &App, order: &Order, now: Millis) -> Millis {
     let is_awaited = order.care.awaited_until > now;
     let failures = order.care.trouble.failures();
     now.plus(order.at_gateway.pause(&app.policy, now, is_awaited, failures, random::number()))
-}
-
-async fn round(app: &App, lease: &Lease, errand: Errand) -> Result<Went, Error> {
-    let number = lease.number();
-    let mut round = Round::new(errand);
-    let mut went = Went::Nowhere;
-    let mut is_rested = false;
-    while let Some(order) = app.store.order(number).await? {
-        let now = app.now().moment();
-        if order.at_gateway.deadline(&app.policy).is_some_and(|deadline| deadline <= now) {
-            let minded = app.change_held(lease, |order| order.at_gateway.mind_the_deadline(&app.policy, now)).await?;
-            if minded.is_none() {
-                return Ok(Went::Away);
-            }
-            continue;
-        }
-        let step = order.at_gateway.next(round, &app.policy, now);
-        // What is true may change meanwhile, so the decision is made anew after the rest.
-        if let Some(rest) = order.at_gateway.rest_before(step, &app.policy, now).filter(|_| !is_rested) {
-            if !app.sleep(rest).await {
-                break;
-            }
-            is_rested = true;
-            continue;
-        }
-        is_rested = false;
-        match step {
-            Step::Done => break,
-            Step::Close(reason) => {
-                let closed = app.change_held(lease, |order| order.at_gateway.close(reason)).await?;
-                return Ok(if closed.is_some() { went } else { Went::Away });
-            }
-            Step::Query | Step::Place | Step::Cancel => {
-                let Some(heard) = call(app, lease, &order, step).await? else { return Ok(Went::Away) };
-                round.note(step, heard);
-                // A refusal is certain, but no progress: if the order is still live after it, a person should know.
-                went = if heard.is_progress() && went != Went::Badly { Went::Well } else { Went::Badly };
-            }
-        }
-    }
-    Ok(went)
-}
-
-/// Writes down that the step is taken, takes it, and writes down what came of it. `None`: somebody else has the order.
-async fn call(app: &App, lease: &Lease, order: &Order, step: Step) -> Result<Option<Heard>, Error> {
-    let (number, woke) = (&order.number, Instant::now());
-    let begin = |order: &mut Order| order.at_gateway.begin(step, app.now().moment());
-    let Some((_, attempt)) = app.change_held(lease, begin).await? else {
-        return Ok(None);
-    };
-    let now = app.now();
-    let outcome = match step {
-        // This process was asleep: the lease may end before the call would.
-        _ if woke.elapsed() >= Duration::from_millis(RESERVE.0) => Outcome::Unknown,
-        Step::Place => app.gateway.place(number, order.amount, &order.biz_content, now).await,
-        Step::Cancel => app.gateway.cancel(number, order.amount, now).await,
-        _ => app.gateway.query(number, order.amount, now).await,
-    };
-    if outcome == Outcome::Missing && order.status() == Status::Pending {
-        app.alerts.raise(Kind::OrderLost, Some(number), "PayBy does not know an order that it had reported");
-    }
-    let told =
-        if let Outcome::Known { state, pay_url } = &outcome { Some((state.clone(), pay_url.clone())) } else { None };
-    let arrived = now.moment().max(Millis(app.now().moment().0.saturating_sub(SPARE.0)));
-    let finish = |order: &mut Order| {
-        note_arrival(&mut order.at_gateway, step, arrived);
-        order.at_gateway.finish(attempt, outcome)
-    };
-    let finished = app.change_held(lease, finish).await?;
-    if let (None, Some((state, pay_url))) = (&finished, told) {
-        // What PayBy has said is true, whoever has the order now.
-        app.change(number, |order| order.at_gateway.learn(&state, pay_url)).await?;
-    }
-    Ok(finished.map(|(_, heard)| heard))
 }
 
 /// R9 holds where the calls arrive: after the intent was written down, and before they are answered.

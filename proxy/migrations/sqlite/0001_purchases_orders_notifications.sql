@@ -44,7 +44,8 @@ CREATE TABLE orders (
     awaited_until     BIGINT NOT NULL, -- until when somebody waits for news of it
     trouble           TEXT, -- what has gone wrong in a row, as JSON; NULL: nothing
     lease             BIGINT NOT NULL DEFAULT 0, -- grows each time that somebody takes the order in hand
-    leased_until      BIGINT NOT NULL DEFAULT 0 -- until then nobody else may
+    leased_until      BIGINT NOT NULL DEFAULT 0, -- until then nobody else may
+    revision          BIGINT NOT NULL DEFAULT 0 -- grows with every change
 );
 
 -- A purchase has at most one live order, whatever the code above believes.

@@ -44,8 +44,13 @@ pub async fn create(
 ) -> ApiResult<Response> {
     let new = new_order(&app, &purchase, &number, request)?;
     let problem = |code, detail, order: &Order| Err(ApiError::new(code, detail).with_order(order.snapshot(app.now())));
-    let order = match app.store.begin_order(&new).await? {
-        Begun::Ours(order) => order,
+    let until = new.created_at.moment().plus(app.lease);
+    let order = match app.store.begin_order(&new, until).await? {
+        Begun::New(lease, attempt) => worker::create(&app, *lease, attempt).await,
+        Begun::Ours(order) => {
+            let next = order.at_gateway.next(Round::new(Errand::Create), &app.policy, app.now().moment());
+            if next == Step::Done { Some(*order) } else { worker::run(&app, &order.number, Errand::Create).await }
+        }
         Begun::Differs => {
             let detail = "the order was begun with another scene; send that one";
             return Err(ApiError::new(ProblemCode::OrderDiffers, detail));
@@ -58,10 +63,7 @@ pub async fn create(
         }
         Begun::Foreign => return Err(ApiError::not_found()),
     };
-    if order.at_gateway.next(Round::new(Errand::Create), &app.policy, app.now().moment()) != Step::Done {
-        worker::run(&app, &order.number, Errand::Create).await;
-    }
-    let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
+    let order = as_it_is(&app, order, &new.number).await?;
     worker::asked(&app, &order, Duration::ZERO).await;
     Ok(answer(&app, &order))
 }
@@ -107,14 +109,12 @@ pub async fn read(
     Segment(number): Segment,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let mut order = own_order(&app, &purchase, &number).await?;
+    let number = number.parse().map_err(|_| ApiError::not_found())?;
     // With no place left to hold it, it is answered at once, and the page polls.
-    let held = conditional::wait(&headers).and_then(|wait| Some((wait, app.limits.park()?)));
-    let wait = held.as_ref().map(|(wait, _)| *wait);
-    if let Some(wait) = wait {
-        order = changed_within(&app, order, &headers, wait).await?;
-    }
-    drop(held);
+    let (order, wait) = match conditional::wait(&headers).and_then(|wait| Some((wait, app.limits.park()?))) {
+        Some((wait, _place)) => (changed_within(&app, &purchase, &number, &headers, wait).await?, Some(wait)),
+        None => (own_order(&app, &purchase, &number).await?, None),
+    };
     worker::asked(&app, &order, Duration::ZERO).await;
     let mut response = if conditional::is_known(&headers, order.version) {
         (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&order))]).into_response()
@@ -149,12 +149,15 @@ pub async fn cancel(
     State(app): State<App>,
     Segment(number): Segment,
 ) -> ApiResult<Response> {
+    let number = number.parse().map_err(|_| ApiError::not_found())?;
     let order = own_order(&app, &purchase, &number).await?;
-    if !order.status().is_terminal() {
-        app.change(&order.number, |order| order.at_gateway.cancel_wanted = true).await?;
-        worker::run(&app, &order.number, Errand::Cancel).await;
-    }
-    let order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
+    let order = if order.status().is_terminal() {
+        order
+    } else {
+        app.change_known(&order, |order| order.at_gateway.cancel_wanted = true).await?;
+        let order = worker::run(&app, &number, Errand::Cancel).await;
+        as_it_is(&app, order, &number).await?
+    };
     worker::asked(&app, &order, Duration::ZERO).await;
     Ok(answer(&app, &order))
 }
@@ -170,22 +173,35 @@ fn new_order(app: &App, purchase: &PurchaseRow, number: &str, request: CreateOrd
     Ok(NewOrder::of_purchase(purchase, number, scene, pay_within, app.notify_url.clone(), app.now())?)
 }
 
-async fn own_order(app: &Shared, purchase: &PurchaseRow, number: &str) -> ApiResult<Order> {
-    let number = number.parse().map_err(|_| ApiError::not_found())?;
+async fn own_order(app: &Shared, purchase: &PurchaseRow, number: &OrderNumber) -> ApiResult<Order> {
     // Asked for by both, so that another purchase's order takes no longer to be denied than none.
-    app.store.order_of(&purchase.id, &number).await?.ok_or_else(ApiError::not_found)
+    app.store.order_of(&purchase.id, number).await?.ok_or_else(ApiError::not_found)
+}
+
+/// The order as a worker has left it, or, if that is not known here, as it stands in the database.
+async fn as_it_is(app: &Shared, order: Option<Order>, number: &OrderNumber) -> ApiResult<Order> {
+    match order {
+        Some(order) => Ok(order),
+        None => app.store.order(number).await?.ok_or_else(ApiError::not_found),
+    }
 }
 
 /// Holds the request until the order has news for the caller, the time is up, or the proxy is to stop.
-async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: Duration) -> ApiResult<Order> {
+async fn changed_within(
+    app: &App,
+    purchase: &PurchaseRow,
+    number: &OrderNumber,
+    headers: &HeaderMap,
+    wait: Duration,
+) -> ApiResult<Order> {
     let until = Instant::now() + wait;
-    let slot = app.waiting.at(&order.number);
-    let mut versions = slot.versions();
+    let slot = app.waiting.at(number);
+    let mut news = slot.news();
+    // Read after the subscription, so that no change falls between the two.
+    let mut order = own_order(app, purchase, number).await?;
     let at_arrival = order.version;
     let asks_for_change = headers.contains_key(header::IF_NONE_MATCH);
     loop {
-        // Read after the subscription, so that no change falls between the two.
-        order = app.store.order(&order.number).await?.ok_or_else(ApiError::not_found)?;
         let is_news = if asks_for_change {
             !conditional::is_known(headers, order.version)
         } else {
@@ -196,13 +212,18 @@ async fn changed_within(app: &App, mut order: Order, headers: &HeaderMap, wait: 
         }
         worker::asked(app, &order, until.saturating_duration_since(Instant::now())).await;
         tokio::select! {
-            woken = timeout_at(until, versions.changed()) => {
+            woken = timeout_at(until, news.changed()) => {
                 if woken.is_err() {
                     return Ok(order);
                 }
             }
             () = app.stopped() => return Ok(order),
         }
+        let told = news.borrow_and_update().order.clone();
+        order = match told {
+            Some(told) => Order::clone(&told),
+            None => own_order(app, purchase, number).await?,
+        };
     }
 }
 

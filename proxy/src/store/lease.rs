@@ -11,25 +11,37 @@ use payby_checkout::time::Millis;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
 use super::database::Kind;
-use super::order::{Order, number};
+use super::order::{self, Order};
 use super::{Result, integer};
 
-/// The right to call the gateway about one order. Not a copy of it: there is one for each time that an order was taken.
+/// The right to call the gateway about one order, and the order as it is in the hands of who has it. Not a copy of it: there
+/// is one for each time that an order was taken.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
-    pub(super) number: OrderNumber,
-    pub(super) fence: u64,
+    pub(super) order: Order,
 }
 
 impl Lease {
-    /// The order.
+    /// The order, as it was last written down by who has it in hand.
     #[must_use]
-    pub const fn number(&self) -> &OrderNumber {
-        &self.number
+    pub const fn order(&self) -> &Order {
+        &self.order
     }
 
-    pub(super) fn is_of(&self, order: &Order) -> bool {
-        order.care.fence == self.fence
+    /// The order's number.
+    #[must_use]
+    pub const fn number(&self) -> &OrderNumber {
+        &self.order.number
+    }
+
+    /// The order, which is in nobody's hands after this.
+    #[must_use]
+    pub fn into_order(self) -> Order {
+        self.order
+    }
+
+    pub(super) const fn is_of(&self, order: &Order) -> bool {
+        order.care.fence == self.order.care.fence
     }
 }
 
@@ -38,9 +50,9 @@ const LIVE: &str = "status IN ('unknown', 'pending')";
 /// Takes one order in hand, if nobody else has it and it is not decided.
 pub(super) async fn claim(pool: &AnyPool, wanted: &OrderNumber, now: Millis, until: Millis) -> Result<Option<Lease>> {
     let sql = format!(
-        "UPDATE orders SET lease = lease + 1, leased_until = $3
+        "UPDATE orders SET lease = lease + 1, leased_until = $3, revision = revision + 1
          WHERE order_number = $1 AND leased_until <= $2 AND {LIVE}
-         RETURNING order_number, lease"
+         RETURNING *"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(wanted.as_str()).bind(integer(now.0)).bind(integer(until.0));
     let rows = query.fetch_all(pool).await?;
@@ -60,11 +72,11 @@ pub(super) async fn claim_due(
         Kind::Postgres => "FOR UPDATE SKIP LOCKED",
     };
     let sql = format!(
-        "UPDATE orders SET lease = lease + 1, leased_until = $2
+        "UPDATE orders SET lease = lease + 1, leased_until = $2, revision = revision + 1
          WHERE order_number IN (
             SELECT order_number FROM orders WHERE due_at <= $1 AND leased_until <= $1 AND {LIVE}
             ORDER BY due_at LIMIT $3 {lock})
-         RETURNING order_number, lease"
+         RETURNING *"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(integer(now.0)).bind(integer(until.0));
     query.bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await?.iter().map(read).collect()
@@ -86,10 +98,10 @@ pub(super) async fn count_live(pool: &AnyPool) -> Result<usize> {
 
 /// Ends every lease.
 pub(super) async fn end_all(pool: &AnyPool) -> Result<()> {
-    let sql = "UPDATE orders SET lease = lease + 1, leased_until = 0 WHERE leased_until > 0";
+    let sql = "UPDATE orders SET lease = lease + 1, leased_until = 0, revision = revision + 1 WHERE leased_until > 0";
     sqlx::query(sql).execute(pool).await.map(drop)
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Lease> {
-    Ok(Lease { number: number(row)?, fence: row.try_get::<i64, _>("lease")?.cast_unsigned() })
+    Ok(Lease { order: order::read(row)? })
 }

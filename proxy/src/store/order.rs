@@ -1,7 +1,7 @@
 //! One order as the proxy knows it, and its row.
 
 use payby_checkout::gateway::wire::{PaySceneParams, PlaceOrder, WireMoney};
-use payby_checkout::hop::{Standing, Trouble};
+use payby_checkout::hop::{Attempt, Standing, Step, Trouble};
 use payby_checkout::money::Money;
 use payby_checkout::order::{Failure, GatewayStatus, OrderState, Status};
 use payby_checkout::order_number::OrderNumber;
@@ -64,28 +64,27 @@ impl NewOrder {
         Ok(Self { number, purchase_id, scene, amount: purchase.amount, biz_content, expires_at, created_at: now })
     }
 
-    pub(super) fn intent(&self) -> Order {
-        Order {
+    /// I9: as it is written down before its creation is sent, by who has it in hand until then.
+    pub(super) fn intent(&self, until: Millis) -> (Order, Attempt) {
+        let now = self.created_at.moment();
+        let mut at_gateway = Standing::new(now, self.expires_at.moment());
+        let attempt = at_gateway.begin(Step::Place, now);
+        let care =
+            Care { due_at: now, awaited_until: Millis(0), trouble: Trouble::default(), fence: 1, leased_until: until };
+        let order = Order {
             number: self.number.clone(),
             purchase_id: self.purchase_id.clone(),
             scene: self.scene,
             amount: self.amount,
             biz_content: self.biz_content.clone(),
             version: 1,
-            at_gateway: Standing::new(self.created_at.moment(), self.expires_at.moment()),
-            care: Care {
-                due_at: self.created_at.moment().plus(HEAD_START),
-                awaited_until: Millis(0),
-                trouble: Trouble::default(),
-                fence: 0,
-                leased_until: Millis(0),
-            },
-        }
+            at_gateway,
+            care,
+            revision: 1,
+        };
+        (order, attempt)
     }
 }
-
-/// How long an order that has just been written down is left to whoever did so. If they die, others take it up then.
-const HEAD_START: Millis = Millis::from_secs(1);
 
 /// One order as the proxy knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +105,8 @@ pub struct Order {
     pub at_gateway: Standing,
     /// Who looks after it, and when.
     pub care: Care,
+    /// Grows with every change.
+    pub(super) revision: u64,
 }
 
 /// When an order is looked after, as long as it is not decided.
@@ -121,6 +122,19 @@ pub struct Care {
     pub(super) fence: u64,
     /// When that one ends, or ended.
     pub(super) leased_until: Millis,
+}
+
+impl Care {
+    /// When whoever has it in hand loses it, or has lost it.
+    #[must_use]
+    pub const fn leased_until(&self) -> Millis {
+        self.leased_until
+    }
+
+    /// Whoever has it in hand keeps it until then; a time that is past hands it back.
+    pub const fn hold_until(&mut self, until: Millis) {
+        self.leased_until = until;
+    }
 }
 
 /// What a page can see of an order that can change.
@@ -152,6 +166,16 @@ impl Order {
         }
     }
 
+    /// The order after the change.
+    pub(super) fn changed(&self, mut change: impl FnMut(&mut Self)) -> Self {
+        let mut after = self.clone();
+        change(&mut after);
+        if after.visible() != self.visible() {
+            after.version += 1;
+        }
+        after
+    }
+
     fn next_poll(&self, now: UnixMillis) -> Millis {
         let age = now.moment().since(self.at_gateway.since);
         let first = Millis(schedule::FIRST.0.saturating_sub(age.0));
@@ -168,14 +192,16 @@ impl Order {
     }
 }
 
-/// Writes it down unless its number is taken, and answers whether it did.
-pub(super) async fn insert(tx: &mut AnyConnection, order: &Order) -> Result<bool> {
+/// Writes a new order down unless its number is taken or its purchase has one that is live or paid; answers whether it did.
+/// Of two at once the index of live orders lets one pass.
+pub(super) async fn insert_if_free<'c>(db: impl AnyExecutor<'c>, order: &Order) -> Result<bool> {
     let inserted = sqlx::query(
         "INSERT INTO orders
-            (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
-             status, version, due_at, awaited_until)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-         ON CONFLICT (order_number) DO NOTHING",
+            (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state, status,
+             version, create_unknown_at, due_at, awaited_until, lease, leased_until, revision)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+         WHERE NOT EXISTS (SELECT 1 FROM orders WHERE purchase_id = $2 AND status <> 'failed')
+         ON CONFLICT DO NOTHING",
     )
     .bind(order.number.as_str())
     .bind(&order.purchase_id)
@@ -188,9 +214,13 @@ pub(super) async fn insert(tx: &mut AnyConnection, order: &Order) -> Result<bool
     .bind(state_text(&order.at_gateway.state)?)
     .bind(status_text(order.status()))
     .bind(integer(order.version))
+    .bind(order.at_gateway.create_unknown_at.map(|at| integer(at.0)))
     .bind(integer(order.care.due_at.0))
     .bind(integer(order.care.awaited_until.0))
-    .execute(&mut *tx)
+    .bind(integer(order.care.fence))
+    .bind(integer(order.care.leased_until.0))
+    .bind(integer(order.revision))
+    .execute(db)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
@@ -201,29 +231,13 @@ pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, number: &OrderNumbe
     query.fetch_optional(&mut *tx).await?.as_ref().map(read).transpose()
 }
 
-/// Changes a locked order.
-pub(super) async fn change(
-    tx: &mut AnyConnection,
-    before: Order,
-    change: impl FnOnce(&mut Order) + Send,
-) -> Result<super::Changed> {
-    let mut after = before.clone();
-    change(&mut after);
-    if after.visible() != before.visible() {
-        after.version += 1;
-    }
-    if after != before {
-        update(tx, &after).await?;
-    }
-    Ok(super::Changed { before, after })
-}
-
-async fn update(tx: &mut AnyConnection, order: &Order) -> Result<()> {
-    sqlx::query(
+/// Writes the order down unless somebody else has done so since it was read; answers whether it did.
+pub(super) async fn update<'c>(db: impl AnyExecutor<'c>, order: &mut Order) -> Result<bool> {
+    let updated = sqlx::query(
         "UPDATE orders SET state = $2, status = $3, pay_url = $4, version = $5, create_unknown_at = $6,
             cancel_wanted = $7, cancel_unknown = $8, queried_at = $9, cancel_sent_at = $10, due_at = $11,
-            awaited_until = $12, trouble = $13, leased_until = $14
-         WHERE order_number = $1",
+            awaited_until = $12, trouble = $13, leased_until = $14, revision = revision + 1
+         WHERE order_number = $1 AND revision = $15",
     )
     .bind(order.number.as_str())
     .bind(state_text(&order.at_gateway.state)?)
@@ -239,9 +253,12 @@ async fn update(tx: &mut AnyConnection, order: &Order) -> Result<()> {
     .bind(integer(order.care.awaited_until.0))
     .bind(trouble_text(order.care.trouble)?)
     .bind(integer(order.care.leased_until.0))
-    .execute(&mut *tx)
-    .await
-    .map(drop)
+    .bind(integer(order.revision))
+    .execute(db)
+    .await?;
+    let is_written = updated.rows_affected() == 1;
+    order.revision += u64::from(is_written);
+    Ok(is_written)
 }
 
 const BY_NUMBER: &str = "SELECT * FROM orders WHERE order_number = $1";
@@ -288,7 +305,7 @@ pub(super) async fn versions<'c>(
     query.bind(names).fetch_all(db).await?.iter().map(|row| Ok((number(row)?, version(row)?))).collect()
 }
 
-fn read(row: &AnyRow) -> Result<Order> {
+pub(super) fn read(row: &AnyRow) -> Result<Order> {
     let time = |column: &str| row.try_get::<i64, _>(column).map(|at| Millis(at.cast_unsigned()));
     let maybe_time =
         |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(|at| Millis(at.cast_unsigned())));
@@ -322,6 +339,7 @@ fn read(row: &AnyRow) -> Result<Order> {
             fence: row.try_get::<i64, _>("lease")?.cast_unsigned(),
             leased_until: time("leased_until")?,
         },
+        revision: row.try_get::<i64, _>("revision")?.cast_unsigned(),
     })
 }
 

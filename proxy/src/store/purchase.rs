@@ -6,7 +6,6 @@ use payby_checkout::time::{Millis, UnixMillis};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyExecutor, Row as _};
 
-use super::database::Kind;
 use super::{Result, integer, unreadable};
 
 /// A purchase as the shop's server asks for it.
@@ -80,12 +79,6 @@ pub(super) async fn insert(tx: &mut AnyConnection, new: &NewPurchase, now: UnixM
     .execute(&mut *tx)
     .await?;
     Ok(inserted.rows_affected() == 1)
-}
-
-/// Until the transaction ends, nobody else begins an order of this purchase.
-pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, id: &str) -> Result<()> {
-    let query = sqlx::query(kind.locking("SELECT id FROM purchases WHERE id = $1")).bind(id);
-    query.fetch_optional(&mut *tx).await.map(drop)
 }
 
 /// Adds a token, and sweeps out those of the purchase that have expired.

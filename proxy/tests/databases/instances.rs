@@ -102,7 +102,7 @@ async fn in_our_hands(shop: &Shop, client: &Client, until: Millis) -> (Store, pa
 async fn what_another_instance_has_in_hand_is_written_down_for_it_and_awaited() {
     let shop = Shop::new().await;
     let one = shop.start(unchanged).await;
-    let (store, lease, token) = in_our_hands(&shop, &one.client, now().moment().plus(Millis(60_000))).await;
+    let (store, mut lease, token) = in_our_hands(&shop, &one.client, now().moment().plus(Millis(60_000))).await;
     let calls = shop.payby.calls().len();
     let cancelled = tokio::spawn(send(one.client.cancel(&token, "N-1")));
     let wanted = async {
@@ -115,7 +115,11 @@ async fn what_another_instance_has_in_hand_is_written_down_for_it_and_awaited() 
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(!cancelled.is_finished());
     assert_eq!(shop.payby.calls().len(), calls, "the order is in our hands");
-    store.change_held(&lease, Millis(0), |order| order.care.due_at = now().moment()).await.unwrap();
+    let hand_back = |order: &mut payby_proxy::store::Order| {
+        order.care.due_at = now().moment();
+        order.care.hold_until(Millis(0));
+    };
+    store.change_held(&mut lease, hand_back).await.unwrap();
     assert_eq!(cancelled.await.unwrap().body["failure"]["reason"], "cancelled");
 }
 
@@ -128,7 +132,7 @@ async fn what_a_dead_instance_had_in_hand_is_taken_over_when_its_lease_ends() {
     assert_eq!(send(one.client.put(&token, "N-1")).await.body["status"], "unknown");
     let store = shop.store().await;
     let (died, until) = (now().moment(), now().moment().plus(Millis(1_000)));
-    let lease = loop {
+    let mut lease = loop {
         if let Some(lease) = store.claim(&number("N-1"), died, until).await.unwrap() {
             break lease;
         }
@@ -136,7 +140,7 @@ async fn what_a_dead_instance_had_in_hand_is_taken_over_when_its_lease_ends() {
     };
     // It has written down that it sends the creation again, and that was its end.
     let begin = |order: &mut payby_proxy::store::Order| _ = order.at_gateway.begin(Step::Place, died);
-    store.change_held(&lease, until, begin).await.unwrap();
+    store.change_held(&mut lease, begin).await.unwrap();
     let before = shop.payby.calls().len();
     shop.payby.called("placeOrder", 2).await;
     let late = now().moment().since(died).0;

@@ -117,6 +117,11 @@ fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
     NewOrder::of_purchase(purchase, number(text), Scene::Dynqr, Millis(60_000), notify_url, NOW).unwrap()
 }
 
+/// Writes a new order down, and has nobody hold it after that.
+async fn begin(store: &Store, new: &NewOrder) -> Begun {
+    store.begin_order(new, NOW.moment()).await.unwrap()
+}
+
 fn told(id: &str, order: &str, amount: &str, status: GatewayStatus) -> Notification {
     let body = format!(
         r#"{{"merchantOrderNo":"{order}","orderNo":"1","status":"CREATED","totalAmount":{{"amount":{amount},"currency":"AED"}}}}"#
@@ -129,7 +134,8 @@ fn told(id: &str, order: &str, amount: &str, status: GatewayStatus) -> Notificat
 async fn what_is_stored_is_there_after_opening_again(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    let Begun::Ours(begun) = store.begin_order(&order_of(&row, "N-1")).await.unwrap() else { panic!() };
+    let Begun::New(lease, _) = begin(&store, &order_of(&row, "N-1")).await else { panic!() };
+    let begun = lease.into_order();
     let paid = OrderState::reported(GatewayStatus::PaidSuccess, false, None);
     let changed = store
         .change(&begun.number, |order| {
@@ -141,7 +147,7 @@ async fn what_is_stored_is_there_after_opening_again(database: Database) {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(changed.before, *begun);
+    assert_eq!(changed.before, begun);
     store.close().await;
     let store = database.open().await;
     assert_eq!(store.order(&begun.number).await.unwrap(), Some(changed.after));
@@ -151,7 +157,7 @@ async fn what_is_stored_is_there_after_opening_again(database: Database) {
 async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    begin(&store, &order_of(&row, "N-1")).await;
     let created = OrderState::reported(GatewayStatus::Created, false, None);
     let version = async |change: fn(&mut Order, &OrderState)| {
         store.change(&number("N-1"), |order| change(order, &created)).await.unwrap().unwrap().after.version
@@ -169,7 +175,7 @@ async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else(databa
 async fn the_database_itself_refuses_a_second_live_order(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    begin(&store, &order_of(&row, "N-1")).await;
     let copy = "INSERT INTO orders (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at,
                     created_at, state, status, version, due_at, awaited_until)
                 SELECT 'N-2', purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
@@ -181,17 +187,17 @@ async fn the_database_itself_refuses_a_second_live_order(database: Database) {
 async fn one_number_belongs_to_one_purchase(database: Database) {
     let store = database.open().await;
     let (mine, yours) = (purchase(&store, "mine").await, purchase(&store, "yours").await);
-    store.begin_order(&order_of(&yours, "N-1")).await.unwrap();
-    assert!(matches!(store.begin_order(&order_of(&mine, "N-1")).await.unwrap(), Begun::Foreign));
+    begin(&store, &order_of(&yours, "N-1")).await;
+    assert!(matches!(begin(&store, &order_of(&mine, "N-1")).await, Begun::Foreign));
 }
 
 async fn what_is_sent_is_what_was_written_down_first(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
     let first = order_of(&row, "N-1");
-    store.begin_order(&first).await.unwrap();
+    begin(&store, &first).await;
     let later = NewOrder { biz_content: "{}".to_owned(), expires_at: UnixMillis(1), ..first.clone() };
-    let Begun::Ours(order) = store.begin_order(&later).await.unwrap() else { panic!() };
+    let Begun::Ours(order) = begin(&store, &later).await else { panic!() };
     assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at.moment()));
 }
 
@@ -200,7 +206,7 @@ async fn many_who_begin_at_once_get_one_order(database: Database) {
     let row = purchase(&store, "r").await;
     let begin = |text: String| {
         let (store, new) = (store.clone(), order_of(&row, &text));
-        tokio::spawn(async move { matches!(store.begin_order(&new).await.unwrap(), Begun::Ours(_)) })
+        tokio::spawn(async move { matches!(begin(&store, &new).await, Begun::New(..)) })
     };
     let tasks: Vec<_> = (0..20).map(|index| begin(format!("N-{index}"))).collect();
     let mut ours = 0;
@@ -221,7 +227,7 @@ async fn a_token_is_good_until_it_expires(database: Database) {
 async fn a_notification_acts_once_and_only_on_its_own_order_and_amount(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    begin(&store, &order_of(&row, "N-1")).await;
     let status = async || store.order(&number("N-1")).await.unwrap().unwrap().status();
 
     let other_amount = told("1", "N-1", "12.51", GatewayStatus::PaidSuccess);
@@ -246,7 +252,7 @@ fn refund_of(order: &str, refund: &str, amount: &str) -> NewRefund {
 
 async fn paid(store: &Store) {
     let row = purchase(store, "r").await;
-    store.begin_order(&order_of(&row, "N-1")).await.unwrap();
+    begin(&store, &order_of(&row, "N-1")).await;
     let told = told("1", "N-1", "12.50", GatewayStatus::PaidSuccess);
     store.take_notification(&told, b"{}", NOW).await.unwrap();
 }
@@ -440,7 +446,7 @@ async fn claim_refund(store: &Store, way: Way, text: &str, ms: u64) -> Option<Re
 /// An order that is due at once.
 pub(crate) async fn due(store: &Store, text: &str) -> OrderNumber {
     let row = purchase(store, text).await;
-    store.begin_order(&order_of(&row, text)).await.unwrap();
+    begin(&store, &order_of(&row, text)).await;
     store.change(&number(text), |order| order.care.due_at = NOW.moment()).await.unwrap();
     number(text)
 }
@@ -470,24 +476,31 @@ async fn an_order_is_in_one_hand_at_a_time(database: Database) {
 async fn whoever_has_lost_an_order_writes_nothing_more(database: Database) {
     let store = database.open().await;
     let order = due(&store, "N-1").await;
-    let asleep = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
+    let mut asleep = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
     // Nobody else has come: it is still theirs, and lasts longer for it.
-    let begin = |order: &mut Order| _ = order.at_gateway.begin(Step::Query, at(150));
-    assert!(store.change_held(&asleep, at(250), begin).await.unwrap().is_some());
+    let query = |order: &mut Order| {
+        order.care.hold_until(at(250));
+        _ = order.at_gateway.begin(Step::Query, at(150));
+    };
+    assert!(store.change_held(&mut asleep, query).await.unwrap().is_some());
     assert_eq!(store.claim(&order, at(249), at(400)).await.unwrap(), None);
-    let awake = store.claim(&order, at(250), at(400)).await.unwrap().unwrap();
-    let begin = |order: &mut Order| _ = order.at_gateway.begin(Step::Place, at(260));
-    assert!(store.change_held(&asleep, at(500), begin).await.unwrap().is_none());
+    let mut awake = store.claim(&order, at(250), at(400)).await.unwrap().unwrap();
+    let cancel = |order: &mut Order| _ = order.at_gateway.begin(Step::Cancel, at(260));
+    assert!(store.change_held(&mut asleep, cancel).await.unwrap().is_none());
     let now = store.order(&order).await.unwrap().unwrap().at_gateway;
-    assert_eq!((now.queried_at, now.create_unknown_at), (Some(at(150)), None));
-    assert!(store.change_held(&awake, at(500), begin).await.unwrap().is_some());
+    assert_eq!((now.queried_at, now.cancel_sent_at), (Some(at(150)), None));
+    assert!(store.change_held(&mut awake, cancel).await.unwrap().is_some());
 }
 
 async fn an_order_that_was_handed_back_is_free_and_due_when_it_was_said(database: Database) {
     let store = database.open().await;
     let order = due(&store, "N-1").await;
-    let lease = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
-    store.change_held(&lease, Millis(0), |order| order.care.due_at = at(50)).await.unwrap();
+    let mut lease = store.claim(&order, at(0), at(100)).await.unwrap().unwrap();
+    let hand_back = |order: &mut Order| {
+        order.care.due_at = at(50);
+        order.care.hold_until(Millis(0));
+    };
+    store.change_held(&mut lease, hand_back).await.unwrap();
     assert_eq!(store.next_due(at(0)).await.unwrap(), Some(at(50)));
     assert_eq!(store.claim_due(at(49), at(200), 10).await.unwrap(), []);
     let again = store.claim_due(at(50), at(200), 10).await.unwrap();
@@ -582,13 +595,13 @@ async fn one_number_at_once_belongs_to_one_purchase(database: Database) {
     for index in 0..10 {
         let new = order_of(&purchase(&store, &format!("r-{index}")).await, "N-1");
         let store = store.clone();
-        tasks.push(tokio::spawn(async move { store.begin_order(&new).await.unwrap() }));
+        tasks.push(tokio::spawn(async move { begin(&store, &new).await }));
     }
     let mut begun = Vec::new();
     for task in tasks {
         begun.push(task.await.unwrap());
     }
-    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Ours(_))).count(), 1);
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::New(..))).count(), 1);
     assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Foreign)).count(), 9);
 }
 
