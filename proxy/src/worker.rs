@@ -3,7 +3,7 @@
 //! I9: what is about to be sent is written down first, so that a crash leaves "unknown" and never "not sent". An order is
 //! taken in hand for one round of calls, by one worker of all instances ([`Lease`]); then it is handed back with the time at
 //! which it is due again. R9's spacing counts across rounds, instances and restarts, since the times are stored; for that
-//! the instances' clocks have to agree within a tenth of a second.
+//! the instances' clocks have to agree within a fifth of a second.
 //!
 //! | who | takes in hand | when |
 //! |---|---|---|
@@ -36,7 +36,8 @@ pub const RESERVE: Millis = Millis::from_secs(5);
 /// one that waits.
 const LINGER: Millis = Millis::from_secs(20);
 
-/// By how much a call may arrive later than the policy's spacing counts it: what that keeps from R9's bounds.
+/// By how much a call may arrive later than it is counted from. The policy's spacing keeps three tenths of a second from R9's
+/// bounds; the rest is for clocks that differ.
 const SPARE: Millis = Millis(100);
 
 /// How long a request waits for its errand. The errand goes on after it.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Row as _, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, Transaction};
 
 use super::{Error, Result};
 
@@ -37,6 +37,9 @@ const OPEN_SQLITE: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL
 const OPEN_POSTGRES: &str = "SET lock_timeout = '5s'; SET statement_timeout = '10s';
      SET idle_in_transaction_session_timeout = '5s';
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// A connection that was not used for so long may have been closed by the other side.
+const RESTED: Duration = Duration::from_secs(1);
 
 impl Kind {
     pub(super) fn of(url: &str) -> Result<Self> {
@@ -91,6 +94,16 @@ impl Kind {
         AnyPoolOptions::new()
             .max_connections(most)
             .acquire_timeout(Duration::from_secs(5))
+            // Whether a connection is still there is asked of those that have rested, not before every statement.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |connection, _| Box::pin(async move { run(connection, settings).await }))
             .connect_with(options)
             .await
