@@ -388,11 +388,8 @@ impl Store {
         let taken = match order {
             Ok(order) => {
                 let state = report.state(told.notify_timestamp);
-                let mut after = order.changed(|order| order.at_gateway.learn(&state, None));
-                if after != order && !order::update(&mut *tx, &mut after).await? {
-                    return Err(Error::RowNotFound);
-                }
-                Taken::Merged(Box::new(Changed { before: order, after }))
+                let learn = |order: &mut Order| order.at_gateway.learn(&state, None);
+                Taken::Merged(Box::new(order::change_locked(&mut tx, order, learn).await?))
             }
             Err(why) => Taken::Alert(why),
         };
@@ -431,7 +428,7 @@ impl Store {
                 order.at_gateway.cancel_wanted = true;
                 order.care.due_at = order.care.due_at.min(now);
             };
-            order::change(&mut tx, order, give_up).await?;
+            order::change_locked(&mut tx, order, give_up).await?;
         }
         tx.commit().await?;
         Ok(true)

@@ -231,6 +231,19 @@ pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, number: &OrderNumbe
     query.fetch_optional(&mut *tx).await?.as_ref().map(read).transpose()
 }
 
+/// Changes an order that this transaction has [locked](lock).
+pub(super) async fn change_locked(
+    tx: &mut AnyConnection,
+    before: Order,
+    change: impl FnMut(&mut Order),
+) -> Result<super::Changed> {
+    let mut after = before.changed(change);
+    if after != before && !update(tx, &mut after).await? {
+        return Err(unreadable("revision", "it has grown under a lock"));
+    }
+    Ok(super::Changed { before, after })
+}
+
 /// Writes the order down unless somebody else has done so since it was read; answers whether it did.
 pub(super) async fn update<'c>(db: impl AnyExecutor<'c>, order: &mut Order) -> Result<bool> {
     let updated = sqlx::query(
