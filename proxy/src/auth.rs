@@ -19,6 +19,11 @@ pub struct ShopServer;
 #[derive(Debug)]
 pub struct Customer(pub PurchaseRow);
 
+/// The caller shows something that may be a checkout token: its hash. Whether it opens anything is asked with what is asked
+/// for.
+#[derive(Clone, Copy, Debug)]
+pub struct Token(pub Hash);
+
 impl FromRequestParts<App> for ShopServer {
     type Rejection = ApiError;
 
@@ -31,11 +36,19 @@ impl FromRequestParts<App> for ShopServer {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for Token {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        bearer(&parts.headers).map(Self).ok_or_else(ApiError::not_found)
+    }
+}
+
 impl FromRequestParts<App> for Customer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let hash = bearer(&parts.headers).ok_or_else(ApiError::not_found)?;
+        let Token(hash) = Token::from_request_parts(parts, app).await?;
         let purchase = app.store.purchase_of_token(hash.as_bytes(), app.now()).await?;
         purchase.map(Self).ok_or_else(ApiError::not_found)
     }

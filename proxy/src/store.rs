@@ -195,12 +195,18 @@ impl Store {
         order::by_number(&self.pool, number).await
     }
 
-    /// One order of this purchase.
+    /// One order, if the token of this hash is good for it at this time. One statement whatever is asked for, so that what is
+    /// denied takes as long as what is not there.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn order_of(&self, purchase_id: &str, number: &OrderNumber) -> Result<Option<Order>> {
-        order::by_purchase_and_number(&self.pool, purchase_id, number).await
+    pub async fn order_of_token(
+        &self,
+        token_sha256: &[u8],
+        number: &OrderNumber,
+        now: UnixMillis,
+    ) -> Result<Option<Order>> {
+        order::by_token(&self.pool, token_sha256, number, now).await
     }
 
     /// Decides what a `PUT` of this number means. If the order is new, the intent is written down, and the order is the

@@ -13,7 +13,7 @@ use payby_checkout::protocol::{CreateOrder, ProblemCode, Scene, Snapshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::{App, Shared};
-use crate::auth::Customer;
+use crate::auth::{Customer, Token};
 use crate::body::{JsonOrEmpty, Segment};
 use crate::problem::{ApiError, ApiResult};
 use crate::store::{Begun, NewOrder, Order, PurchaseRow};
@@ -104,7 +104,7 @@ pub async fn create(
     )
 )]
 pub async fn read(
-    Customer(purchase): Customer,
+    token: Token,
     State(app): State<App>,
     Segment(number): Segment,
     headers: HeaderMap,
@@ -112,8 +112,8 @@ pub async fn read(
     let number = number.parse().map_err(|_| ApiError::not_found())?;
     // With no place left to hold it, it is answered at once, and the page polls.
     let (order, wait) = match conditional::wait(&headers).and_then(|wait| Some((wait, app.limits.park()?))) {
-        Some((wait, _place)) => (changed_within(&app, &purchase, &number, &headers, wait).await?, Some(wait)),
-        None => (own_order(&app, &purchase, &number).await?, None),
+        Some((wait, _place)) => (changed_within(&app, token, &number, &headers, wait).await?, Some(wait)),
+        None => (own_order(&app, token, &number).await?, None),
     };
     worker::asked(&app, &order, Duration::ZERO).await;
     let mut response = if conditional::is_known(&headers, order.version) {
@@ -145,12 +145,12 @@ pub async fn read(
     ))
 )]
 pub async fn cancel(
-    Customer(purchase): Customer,
+    token: Token,
     State(app): State<App>,
     Segment(number): Segment,
 ) -> ApiResult<Response> {
     let number = number.parse().map_err(|_| ApiError::not_found())?;
-    let order = own_order(&app, &purchase, &number).await?;
+    let order = own_order(&app, token, &number).await?;
     let order = if order.status().is_terminal() {
         order
     } else {
@@ -173,12 +173,11 @@ fn new_order(app: &App, purchase: &PurchaseRow, number: &str, request: CreateOrd
     Ok(NewOrder::of_purchase(purchase, number, scene, pay_within, app.notify_url.clone(), app.now())?)
 }
 
-async fn own_order(app: &Shared, purchase: &PurchaseRow, number: &OrderNumber) -> ApiResult<Order> {
-    // Asked for by both, so that another purchase's order takes no longer to be denied than none.
-    app.store.order_of(&purchase.id, number).await?.ok_or_else(ApiError::not_found)
+async fn own_order(app: &Shared, Token(hash): Token, number: &OrderNumber) -> ApiResult<Order> {
+    app.store.order_of_token(hash.as_bytes(), number, app.now()).await?.ok_or_else(ApiError::not_found)
 }
 
-/// The order as a worker has left it, or, if that is not known here, as it stands in the database.
+/// The order as it was told, or, if it was not, as it stands in the database.
 async fn as_it_is(app: &Shared, order: Option<Order>, number: &OrderNumber) -> ApiResult<Order> {
     match order {
         Some(order) => Ok(order),
@@ -189,7 +188,7 @@ async fn as_it_is(app: &Shared, order: Option<Order>, number: &OrderNumber) -> A
 /// Holds the request until the order has news for the caller, the time is up, or the proxy is to stop.
 async fn changed_within(
     app: &App,
-    purchase: &PurchaseRow,
+    token: Token,
     number: &OrderNumber,
     headers: &HeaderMap,
     wait: Duration,
@@ -198,7 +197,7 @@ async fn changed_within(
     let slot = app.waiting.at(number);
     let mut news = slot.news();
     // Read after the subscription, so that no change falls between the two.
-    let mut order = own_order(app, purchase, number).await?;
+    let mut order = own_order(app, token, number).await?;
     let at_arrival = order.version;
     let asks_for_change = headers.contains_key(header::IF_NONE_MATCH);
     loop {
@@ -220,10 +219,7 @@ async fn changed_within(
             () = app.stopped() => return Ok(order),
         }
         let told = news.borrow_and_update().order.clone();
-        order = match told {
-            Some(told) => Order::clone(&told),
-            None => own_order(app, purchase, number).await?,
-        };
+        order = as_it_is(app, told.map(|told| Order::clone(&told)), number).await?;
     }
 }
 

@@ -281,14 +281,19 @@ pub(super) async fn by_number<'c>(db: impl AnyExecutor<'c>, number: &OrderNumber
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn by_purchase_and_number<'c>(
+pub(super) async fn by_token<'c>(
     db: impl AnyExecutor<'c>,
-    purchase_id: &str,
+    token_sha256: &[u8],
     number: &OrderNumber,
+    now: UnixMillis,
 ) -> Result<Option<Order>> {
-    let query = sqlx::query("SELECT * FROM orders WHERE order_number = $1 AND purchase_id = $2")
-        .bind(number.as_str())
-        .bind(purchase_id);
+    let query = sqlx::query(
+        "SELECT orders.* FROM checkout_tokens JOIN orders ON orders.purchase_id = checkout_tokens.purchase_id
+         WHERE checkout_tokens.token_sha256 = $1 AND checkout_tokens.expires_at > $2 AND orders.order_number = $3",
+    )
+    .bind(token_sha256)
+    .bind(integer(now.0))
+    .bind(number.as_str());
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
