@@ -11,6 +11,7 @@ mod lease;
 mod order;
 mod purchase;
 mod refund;
+mod writer;
 
 use payby_checkout::gateway::wire::{Notification, RefundNotification};
 use payby_checkout::hop::Attempt;
@@ -26,6 +27,7 @@ pub use self::lease::Lease;
 pub use self::order::{Care, NewOrder, Order};
 pub use self::purchase::{NewPurchase, PurchaseRow};
 pub use self::refund::{NewRefund, RefundBegun, RefundLease, RefundRow, Way};
+use self::writer::{Change, Writer};
 
 /// The database failed. Whether a change took effect is unknown.
 pub type Error = sqlx::Error;
@@ -38,6 +40,8 @@ pub struct Store {
     pool: AnyPool,
     /// What changes go through.
     writers: AnyPool,
+    /// What orders go through, unless a change of something else goes with them.
+    orders: Writer,
     kind: Kind,
     /// It may hold a password.
     url: SecretString,
@@ -111,7 +115,8 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self> {
         let kind = Kind::of(url)?;
         let (pool, writers) = kind.open(url).await?;
-        Ok(Self { pool, writers, kind, url: url.into() })
+        let orders = Writer::new(kind, writers.clone());
+        Ok(Self { pool, writers, orders, kind, url: url.into() })
     }
 
     /// Brings the tables up to date and answers what was done to them, in order; nothing, if they were.
@@ -215,9 +220,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn begin_order(&self, new: &NewOrder, until: Millis) -> Result<Begun> {
-        let (order, attempt) = new.intent(until);
+        let (mut order, attempt) = new.intent(until);
         // R4: while one order is live there is no other; and none after one that has paid.
-        while !order::insert_if_free(&self.writers, &order).await? {
+        while !self.orders.write(Change::Insert, &mut order).await? {
             let orders = self.orders_of(&new.purchase_id).await?;
             let is_other = |order: &&Order| order.number != new.number;
             if let Some(paid) = orders.iter().filter(is_other).find(|order| order.has_paid()) {
@@ -282,7 +287,7 @@ impl Store {
     ) -> Result<Option<Changed>> {
         loop {
             let mut after = before.changed(&mut change);
-            if after == before || order::update(&self.writers, &mut after).await? {
+            if after == before || self.orders.write(Change::Update, &mut after).await? {
                 return Ok(Some(Changed { before, after }));
             }
             match self.order(&before.number).await? {
@@ -395,7 +400,7 @@ impl Store {
             Ok(order) => {
                 let state = report.state(told.notify_timestamp);
                 let learn = |order: &mut Order| order.at_gateway.learn(&state, None);
-                Taken::Merged(Box::new(order::change_locked(&mut tx, order, learn).await?))
+                Taken::Merged(Box::new(order::change_locked(&mut tx, self.kind, order, learn).await?))
             }
             Err(why) => Taken::Alert(why),
         };
@@ -434,7 +439,7 @@ impl Store {
                 order.at_gateway.cancel_wanted = true;
                 order.care.due_at = order.care.due_at.min(now);
             };
-            order::change_locked(&mut tx, order, give_up).await?;
+            order::change_locked(&mut tx, self.kind, order, give_up).await?;
         }
         tx.commit().await?;
         Ok(true)

@@ -144,11 +144,7 @@ pub async fn read(
         headers(("ETag" = String, description = "The version, in quotes.")),
     ))
 )]
-pub async fn cancel(
-    token: Token,
-    State(app): State<App>,
-    Segment(number): Segment,
-) -> ApiResult<Response> {
+pub async fn cancel(token: Token, State(app): State<App>, Segment(number): Segment) -> ApiResult<Response> {
     let number = number.parse().map_err(|_| ApiError::not_found())?;
     let order = own_order(&app, token, &number).await?;
     let order = if order.status().is_terminal() {

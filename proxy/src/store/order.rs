@@ -8,12 +8,13 @@ use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{Scene, Snapshot};
 use payby_checkout::schedule;
 use payby_checkout::time::{Millis, UnixMillis};
+use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyExecutor, Row as _};
 
 use super::database::Kind;
 use super::purchase::{PurchaseRow, currency_text, money, scene, scene_text};
-use super::{Result, integer, unreadable};
+use super::{Result, integer, unreadable, writer};
 use crate::random;
 
 /// An order that a browser asks for.
@@ -192,39 +193,6 @@ impl Order {
     }
 }
 
-/// Writes a new order down unless its number is taken or its purchase has one that is live or paid; answers whether it did.
-/// Of two at once the index of live orders lets one pass.
-pub(super) async fn insert_if_free<'c>(db: impl AnyExecutor<'c>, order: &Order) -> Result<bool> {
-    let inserted = sqlx::query(
-        "INSERT INTO orders
-            (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state, status,
-             version, create_unknown_at, due_at, awaited_until, lease, leased_until, revision)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
-         WHERE NOT EXISTS (SELECT 1 FROM orders WHERE purchase_id = $2 AND status <> 'failed')
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(order.number.as_str())
-    .bind(&order.purchase_id)
-    .bind(scene_text(order.scene))
-    .bind(integer(order.amount.amount.fils()))
-    .bind(currency_text(order.amount.currency))
-    .bind(order.biz_content.as_bytes())
-    .bind(integer(order.at_gateway.expires_at.0))
-    .bind(integer(order.at_gateway.since.0))
-    .bind(state_text(&order.at_gateway.state)?)
-    .bind(status_text(order.status()))
-    .bind(integer(order.version))
-    .bind(order.at_gateway.create_unknown_at.map(|at| integer(at.0)))
-    .bind(integer(order.care.due_at.0))
-    .bind(integer(order.care.awaited_until.0))
-    .bind(integer(order.care.fence))
-    .bind(integer(order.care.leased_until.0))
-    .bind(integer(order.revision))
-    .execute(db)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
 /// The order, which nobody else changes until the transaction ends.
 pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, number: &OrderNumber) -> Result<Option<Order>> {
     let query = sqlx::query(kind.locking(BY_NUMBER)).bind(number.as_str());
@@ -234,44 +202,76 @@ pub(super) async fn lock(tx: &mut AnyConnection, kind: Kind, number: &OrderNumbe
 /// Changes an order that this transaction has [locked](lock).
 pub(super) async fn change_locked(
     tx: &mut AnyConnection,
+    kind: Kind,
     before: Order,
     change: impl FnMut(&mut Order),
 ) -> Result<super::Changed> {
     let mut after = before.changed(change);
-    if after != before && !update(tx, &mut after).await? {
-        return Err(unreadable("revision", "it has grown under a lock"));
+    if after != before {
+        writer::update_locked(tx, kind, &mut after).await?;
     }
     Ok(super::Changed { before, after })
 }
 
-/// Writes the order down unless somebody else has done so since it was read; answers whether it did.
-pub(super) async fn update<'c>(db: impl AnyExecutor<'c>, order: &mut Order) -> Result<bool> {
-    let updated = sqlx::query(
-        "UPDATE orders SET state = $2, status = $3, pay_url = $4, version = $5, create_unknown_at = $6,
-            cancel_wanted = $7, cancel_unknown = $8, queried_at = $9, cancel_sent_at = $10, due_at = $11,
-            awaited_until = $12, trouble = $13, leased_until = $14, revision = revision + 1
-         WHERE order_number = $1 AND revision = $15",
-    )
-    .bind(order.number.as_str())
-    .bind(state_text(&order.at_gateway.state)?)
-    .bind(status_text(order.status()))
-    .bind(&order.at_gateway.pay_url)
-    .bind(integer(order.version))
-    .bind(order.at_gateway.create_unknown_at.map(|at| integer(at.0)))
-    .bind(i64::from(order.at_gateway.cancel_wanted))
-    .bind(i64::from(order.at_gateway.cancel_unknown))
-    .bind(order.at_gateway.queried_at.map(|at| integer(at.0)))
-    .bind(order.at_gateway.cancel_sent_at.map(|at| integer(at.0)))
-    .bind(integer(order.care.due_at.0))
-    .bind(integer(order.care.awaited_until.0))
-    .bind(trouble_text(order.care.trouble)?)
-    .bind(integer(order.care.leased_until.0))
-    .bind(integer(order.revision))
-    .execute(db)
-    .await?;
-    let is_written = updated.rows_affected() == 1;
-    order.revision += u64::from(is_written);
-    Ok(is_written)
+/// An order's row, as it is written.
+#[derive(Serialize)]
+struct Row<'a> {
+    order_number: &'a str,
+    purchase_id: &'a str,
+    scene: &'static str,
+    amount_fils: u64,
+    currency: &'static str,
+    biz_content: &'a str,
+    expires_at: u64,
+    created_at: u64,
+    lease: u64,
+    state: String,
+    status: &'static str,
+    pay_url: Option<&'a str>,
+    version: u64,
+    create_unknown_at: Option<u64>,
+    cancel_wanted: u8,
+    cancel_unknown: u8,
+    queried_at: Option<u64>,
+    cancel_sent_at: Option<u64>,
+    due_at: u64,
+    awaited_until: u64,
+    trouble: Option<String>,
+    leased_until: u64,
+    revision: u64,
+}
+
+impl Order {
+    /// Its row, as JSON. No number in it comes near what SQL has no room for.
+    pub(super) fn row(&self) -> Result<String> {
+        let Self { at_gateway, care, .. } = self;
+        let row = Row {
+            order_number: self.number.as_str(),
+            purchase_id: &self.purchase_id,
+            scene: scene_text(self.scene),
+            amount_fils: self.amount.amount.fils(),
+            currency: currency_text(self.amount.currency),
+            biz_content: &self.biz_content,
+            expires_at: at_gateway.expires_at.0,
+            created_at: at_gateway.since.0,
+            lease: care.fence,
+            state: state_text(&at_gateway.state)?,
+            status: status_text(self.status()),
+            pay_url: at_gateway.pay_url.as_deref(),
+            version: self.version,
+            create_unknown_at: at_gateway.create_unknown_at.map(|at| at.0),
+            cancel_wanted: at_gateway.cancel_wanted.into(),
+            cancel_unknown: at_gateway.cancel_unknown.into(),
+            queried_at: at_gateway.queried_at.map(|at| at.0),
+            cancel_sent_at: at_gateway.cancel_sent_at.map(|at| at.0),
+            due_at: care.due_at.0,
+            awaited_until: care.awaited_until.0,
+            trouble: trouble_text(care.trouble)?,
+            leased_until: care.leased_until.0,
+            revision: self.revision,
+        };
+        serde_json::to_string(&row).map_err(|error| unreadable("state", error))
+    }
 }
 
 const BY_NUMBER: &str = "SELECT * FROM orders WHERE order_number = $1";
