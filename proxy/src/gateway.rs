@@ -236,7 +236,7 @@ impl Gateway {
         self.metrics.called(name_of(path), outcome(understood.as_ref().ok()), begun.elapsed());
         match &understood {
             Ok(Outcome::Known { state, .. }) => {
-                tracing::info!(%number, path, status = ?state.status(), "PayBy told the order");
+                tracing::debug!(%number, path, status = ?state.status(), "PayBy told the order");
             }
             Ok(told) => tracing::info!(%number, path, ?told, "PayBy refused the call"),
             Err(Doubt { why, alert }) => {

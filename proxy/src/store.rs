@@ -13,11 +13,14 @@ mod purchase;
 mod refund;
 mod writer;
 
+use std::sync::Arc;
+
 use payby_checkout::gateway::wire::{Notification, RefundNotification};
 use payby_checkout::hop::Attempt;
 use payby_checkout::order::Status;
 use payby_checkout::order_number::OrderNumber;
 use payby_checkout::time::{Millis, UnixMillis};
+use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
@@ -34,6 +37,9 @@ pub type Error = sqlx::Error;
 
 type Result<T> = core::result::Result<T, Error>;
 
+/// How many purchases are kept at hand.
+const REMEMBERED: usize = 10_000;
+
 /// The proxy's memory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -42,6 +48,8 @@ pub struct Store {
     writers: AnyPool,
     /// What orders go through, unless a change of something else goes with them.
     orders: Writer,
+    /// What was opened or asked for lately, by the hash of its token, with the token's end: none of it ever changes.
+    purchases: Arc<Cache<Vec<u8>, (PurchaseRow, UnixMillis)>>,
     kind: Kind,
     /// It may hold a password.
     url: SecretString,
@@ -58,11 +66,9 @@ pub enum Opened {
     Differs,
 }
 
-/// What came of [`Store::begin_order`].
+/// What [`Store::begin_order`] has found in the place of a new order.
 #[derive(Debug)]
-pub enum Begun {
-    /// It is new. Its intent is written down, it is in the caller's hands, and its creation is to be sent.
-    New(Box<Lease>, Attempt),
+pub enum Found {
     /// The number names this order of the purchase already.
     Ours(Box<Order>),
     /// The number names an order of this purchase that was begun with another scene.
@@ -116,7 +122,8 @@ impl Store {
         let kind = Kind::of(url)?;
         let (pool, writers) = kind.open(url).await?;
         let orders = Writer::new(kind, writers.clone());
-        Ok(Self { pool, writers, orders, kind, url: url.into() })
+        let purchases = Arc::new(Cache::new(REMEMBERED));
+        Ok(Self { pool, writers, orders, purchases, kind, url: url.into() })
     }
 
     /// Brings the tables up to date and answers what was done to them, in order; nothing, if they were.
@@ -165,6 +172,7 @@ impl Store {
         let (Opened::New(id) | Opened::Same(id)) = &opened else { return Ok(opened) };
         purchase::replace_tokens(&mut tx, id, token_sha256, expires_at, now).await?;
         tx.commit().await?;
+        self.purchases.insert(token_sha256.to_owned(), (new.row(id.clone()), expires_at));
         Ok(opened)
     }
 
@@ -181,7 +189,12 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn purchase_of_token(&self, token_sha256: &[u8], now: UnixMillis) -> Result<Option<PurchaseRow>> {
-        purchase::by_token(&self.pool, token_sha256, now).await
+        if let Some((purchase, expires_at)) = self.purchases.get(token_sha256) {
+            return Ok((expires_at > now).then_some(purchase));
+        }
+        let Some(found) = purchase::by_token(&self.pool, token_sha256, now).await? else { return Ok(None) };
+        self.purchases.insert(token_sha256.to_owned(), found.clone());
+        Ok(Some(found.0))
     }
 
     /// The orders of a purchase, newest first.
@@ -214,33 +227,37 @@ impl Store {
         order::by_token(&self.pool, token_sha256, number, now).await
     }
 
-    /// Decides what a `PUT` of this number means. If the order is new, the intent is written down, and the order is the
-    /// caller's until then.
+    /// Writes down the intent to create this order, which is then in the caller's hands until that time, its creation to be
+    /// sent; or answers what was found in its place.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn begin_order(&self, new: &NewOrder, until: Millis) -> Result<Begun> {
+    pub async fn begin_order(
+        &self,
+        new: &NewOrder,
+        until: Millis,
+    ) -> Result<core::result::Result<(Lease, Attempt), Found>> {
         let (mut order, attempt) = new.intent(until);
         // R4: while one order is live there is no other; and none after one that has paid.
         while !self.orders.write(Change::Insert, &mut order).await? {
             let orders = self.orders_of(&new.purchase_id).await?;
             let is_other = |order: &&Order| order.number != new.number;
             if let Some(paid) = orders.iter().filter(is_other).find(|order| order.has_paid()) {
-                return Ok(Begun::Paid(Box::new(paid.clone())));
+                return Ok(Err(Found::Paid(Box::new(paid.clone()))));
             }
             if let Some(same) = self.order(&new.number).await? {
-                return Ok(match same {
-                    same if same.purchase_id != new.purchase_id => Begun::Foreign,
-                    same if same.scene != new.scene => Begun::Differs,
-                    same => Begun::Ours(Box::new(same)),
-                });
+                return Ok(Err(match same {
+                    same if same.purchase_id != new.purchase_id => Found::Foreign,
+                    same if same.scene != new.scene => Found::Differs,
+                    same => Found::Ours(Box::new(same)),
+                }));
             }
             if let Some(live) = orders.iter().find(|order| !order.status().is_terminal()) {
-                return Ok(Begun::Live(Box::new(live.clone())));
+                return Ok(Err(Found::Live(Box::new(live.clone()))));
             }
             // What was in the way has just been decided.
         }
-        Ok(Begun::New(Box::new(Lease { order }), attempt))
+        Ok(Ok((Lease { order }, attempt)))
     }
 
     /// Changes an order and answers it before and after; `None` if there is no such order. The version grows if a

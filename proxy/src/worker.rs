@@ -27,7 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::alerts::Kind;
 use crate::app::App;
 use crate::random;
-use crate::store::{Error, Lease, Order};
+use crate::store::{Error, Found, Lease, NewOrder, Order};
 
 /// By how much a lease outlasts the longest call, which begins right after the lease was renewed.
 pub const RESERVE: Millis = Millis::from_secs(5);
@@ -70,22 +70,34 @@ enum Went {
     Badly,
 }
 
-/// Sends the creation of an order that has just been written down. As [`run`].
-pub async fn create(app: &App, lease: Lease, attempt: Attempt) -> Option<Order> {
-    let hand = Hand::new(app, lease, Errand::Create);
-    wait(app, async move { hand.work(Some((Step::Place, attempt))).await }).await
+/// Writes a new order down and sends its creation, as [`run`] does an errand; or answers what was found in its place.
+///
+/// # Errors
+/// The database failed before the order was written down, as far as is known.
+pub async fn create(app: &App, new: NewOrder) -> Result<Result<Option<Order>, Found>, Error> {
+    let here = app.clone();
+    let creation = async move {
+        let until = new.created_at.moment().plus(here.lease);
+        Ok(match here.store.begin_order(&new, until).await? {
+            Ok((lease, attempt)) => {
+                Ok(Hand::new(&here, lease, Errand::Create).work(Some((Step::Place, attempt))).await)
+            }
+            Err(found) => Err(found),
+        })
+    };
+    wait(app, creation).await.unwrap_or(Ok(Ok(None)))
 }
 
 /// Runs an errand in a task of its own and waits for it: if whoever waits goes away, the errand goes on. Comes back
 /// early when the proxy is to stop. Answers how the order was left, if that is known here.
 pub async fn run(app: &App, number: &OrderNumber, errand: Errand) -> Option<Order> {
-    wait(app, go(app.clone(), number.clone(), errand)).await
+    wait(app, go(app.clone(), number.clone(), errand)).await.flatten()
 }
 
-async fn wait(app: &App, work: impl Future<Output = Option<Order>> + Send + 'static) -> Option<Order> {
+async fn wait<T: Send + 'static>(app: &App, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let task = app.spawn(work);
     tokio::select! {
-        done = tokio::time::timeout(PATIENCE, task) => done.ok()?.ok()?,
+        done = tokio::time::timeout(PATIENCE, task) => done.ok()?.ok(),
         () = app.stopped() => None,
     }
 }

@@ -16,7 +16,7 @@ use crate::app::{App, Shared};
 use crate::auth::{Customer, Token};
 use crate::body::{JsonOrEmpty, Segment};
 use crate::problem::{ApiError, ApiResult};
-use crate::store::{Begun, NewOrder, Order, PurchaseRow};
+use crate::store::{Found, NewOrder, Order, PurchaseRow};
 use crate::worker;
 
 /// `PUT /v1/orders/{orderNumber}`: writes the intent down, brings the order to the gateway, answers where it stands. An
@@ -44,26 +44,26 @@ pub async fn create(
 ) -> ApiResult<Response> {
     let new = new_order(&app, &purchase, &number, request)?;
     let problem = |code, detail, order: &Order| Err(ApiError::new(code, detail).with_order(order.snapshot(app.now())));
-    let until = new.created_at.moment().plus(app.lease);
-    let order = match app.store.begin_order(&new, until).await? {
-        Begun::New(lease, attempt) => worker::create(&app, *lease, attempt).await,
-        Begun::Ours(order) => {
+    let number = new.number.clone();
+    let order = match worker::create(&app, new).await? {
+        Ok(order) => order,
+        Err(Found::Ours(order)) => {
             let next = order.at_gateway.next(Round::new(Errand::Create), &app.policy, app.now().moment());
-            if next == Step::Done { Some(*order) } else { worker::run(&app, &order.number, Errand::Create).await }
+            if next == Step::Done { Some(*order) } else { worker::run(&app, &number, Errand::Create).await }
         }
-        Begun::Differs => {
+        Err(Found::Differs) => {
             let detail = "the order was begun with another scene; send that one";
             return Err(ApiError::new(ProblemCode::OrderDiffers, detail));
         }
-        Begun::Paid(order) => {
+        Err(Found::Paid(order)) => {
             return problem(ProblemCode::PurchasePaid, "the purchase is paid already, by this order", &order);
         }
-        Begun::Live(order) => {
+        Err(Found::Live(order)) => {
             return problem(ProblemCode::OrderLive, "the purchase has this live order; go on with it", &order);
         }
-        Begun::Foreign => return Err(ApiError::not_found()),
+        Err(Found::Foreign) => return Err(ApiError::not_found()),
     };
-    let order = as_it_is(&app, order, &new.number).await?;
+    let order = as_it_is(&app, order, &number).await?;
     worker::asked(&app, &order, Duration::ZERO).await;
     Ok(answer(&app, &order))
 }
@@ -177,7 +177,9 @@ async fn own_order(app: &Shared, Token(hash): Token, number: &OrderNumber) -> Ap
 async fn as_it_is(app: &Shared, order: Option<Order>, number: &OrderNumber) -> ApiResult<Order> {
     match order {
         Some(order) => Ok(order),
-        None => app.store.order(number).await?.ok_or_else(ApiError::not_found),
+        None => app.store.order(number).await?.ok_or_else(|| {
+            ApiError::new(ProblemCode::Unavailable, "it is not known yet what became of the order; send it again")
+        }),
     }
 }
 

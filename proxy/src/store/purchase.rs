@@ -27,6 +27,21 @@ pub struct NewPurchase {
     pub pay_within: Option<Millis>,
 }
 
+impl NewPurchase {
+    /// As it is stored under this name.
+    pub(super) fn row(&self, id: String) -> PurchaseRow {
+        PurchaseRow {
+            id,
+            reference: self.reference.clone(),
+            amount: self.amount,
+            subject: self.subject.clone(),
+            scene: self.scene,
+            redirect_url: self.redirect_url.clone(),
+            pay_within: self.pay_within,
+        }
+    }
+}
+
 /// A purchase as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurchaseRow {
@@ -50,12 +65,7 @@ impl PurchaseRow {
     /// Whether this request asks for this very purchase.
     #[must_use]
     pub fn is_opened_by(&self, new: &NewPurchase) -> bool {
-        self.reference == new.reference
-            && self.amount == new.amount
-            && self.subject == new.subject
-            && self.scene == new.scene
-            && self.redirect_url == new.redirect_url
-            && self.pay_within == new.pay_within
+        *self == new.row(self.id.clone())
     }
 }
 
@@ -113,18 +123,23 @@ pub(super) async fn by_id<'c>(db: impl AnyExecutor<'c>, id: &str) -> Result<Opti
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
+/// With the token's end.
 pub(super) async fn by_token<'c>(
     db: impl AnyExecutor<'c>,
     token_sha256: &[u8],
     now: UnixMillis,
-) -> Result<Option<PurchaseRow>> {
+) -> Result<Option<(PurchaseRow, UnixMillis)>> {
     let query = sqlx::query(
-        "SELECT purchases.* FROM purchases JOIN checkout_tokens ON purchases.id = checkout_tokens.purchase_id
+        "SELECT purchases.*, checkout_tokens.expires_at FROM purchases JOIN checkout_tokens ON purchases.id = checkout_tokens.purchase_id
          WHERE checkout_tokens.token_sha256 = $1 AND checkout_tokens.expires_at > $2",
     )
     .bind(token_sha256)
     .bind(integer(now.0));
-    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+    let with_end = |row: &AnyRow| {
+        let expires_at: i64 = row.try_get("expires_at")?;
+        Ok((read(row)?, UnixMillis(expires_at.cast_unsigned())))
+    };
+    query.fetch_optional(db).await?.as_ref().map(with_end).transpose()
 }
 
 fn read(row: &AnyRow) -> Result<PurchaseRow> {

@@ -10,7 +10,7 @@ use payby_checkout::order_number::OrderNumber;
 use payby_checkout::protocol::{RefundStatus, Scene};
 use payby_checkout::time::{Millis, UnixMillis};
 use payby_proxy::store::{
-    Begun, Lease, NewOrder, NewPurchase, NewRefund, Opened, Order, PurchaseRow, RefundBegun, RefundLease, RefundRow,
+    Found, Lease, NewOrder, NewPurchase, NewRefund, Opened, Order, PurchaseRow, RefundBegun, RefundLease, RefundRow,
     Store, Taken, Way,
 };
 use sqlx::{AnyConnection, Connection as _};
@@ -118,8 +118,8 @@ fn order_of(purchase: &PurchaseRow, text: &str) -> NewOrder {
 }
 
 /// Writes a new order down, and has nobody hold it after that.
-async fn begin(store: &Store, new: &NewOrder) -> Begun {
-    store.begin_order(new, NOW.moment()).await.unwrap()
+async fn begin(store: &Store, new: &NewOrder) -> Result<Lease, Found> {
+    store.begin_order(new, NOW.moment()).await.unwrap().map(|(lease, _)| lease)
 }
 
 fn told(id: &str, order: &str, amount: &str, status: GatewayStatus) -> Notification {
@@ -134,8 +134,7 @@ fn told(id: &str, order: &str, amount: &str, status: GatewayStatus) -> Notificat
 async fn what_is_stored_is_there_after_opening_again(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    let Begun::New(lease, _) = begin(&store, &order_of(&row, "N-1")).await else { panic!() };
-    let begun = lease.into_order();
+    let begun = begin(&store, &order_of(&row, "N-1")).await.unwrap().into_order();
     let paid = OrderState::reported(GatewayStatus::PaidSuccess, false, None);
     let changed = store
         .change(&begun.number, |order| {
@@ -188,7 +187,7 @@ async fn one_number_belongs_to_one_purchase(database: Database) {
     let store = database.open().await;
     let (mine, yours) = (purchase(&store, "mine").await, purchase(&store, "yours").await);
     begin(&store, &order_of(&yours, "N-1")).await;
-    assert!(matches!(begin(&store, &order_of(&mine, "N-1")).await, Begun::Foreign));
+    assert!(matches!(begin(&store, &order_of(&mine, "N-1")).await, Err(Found::Foreign)));
 }
 
 async fn what_is_sent_is_what_was_written_down_first(database: Database) {
@@ -197,7 +196,7 @@ async fn what_is_sent_is_what_was_written_down_first(database: Database) {
     let first = order_of(&row, "N-1");
     begin(&store, &first).await;
     let later = NewOrder { biz_content: "{}".to_owned(), expires_at: UnixMillis(1), ..first.clone() };
-    let Begun::Ours(order) = begin(&store, &later).await else { panic!() };
+    let Err(Found::Ours(order)) = begin(&store, &later).await else { panic!() };
     assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at.moment()));
 }
 
@@ -206,7 +205,7 @@ async fn many_who_begin_at_once_get_one_order(database: Database) {
     let row = purchase(&store, "r").await;
     let begin = |text: String| {
         let (store, new) = (store.clone(), order_of(&row, &text));
-        tokio::spawn(async move { matches!(begin(&store, &new).await, Begun::New(..)) })
+        tokio::spawn(async move { begin(&store, &new).await.is_ok() })
     };
     let tasks: Vec<_> = (0..20).map(|index| begin(format!("N-{index}"))).collect();
     let mut ours = 0;
@@ -601,8 +600,8 @@ async fn one_number_at_once_belongs_to_one_purchase(database: Database) {
     for task in tasks {
         begun.push(task.await.unwrap());
     }
-    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::New(..))).count(), 1);
-    assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Foreign)).count(), 9);
+    assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1);
+    assert_eq!(begun.iter().filter(|begun| matches!(begun, Err(Found::Foreign))).count(), 9);
 }
 
 async fn trouble_outlives_whoever_had_it(database: Database) {
