@@ -353,9 +353,9 @@ fn name_of(path: &'static str) -> &'static str {
 
 /// R10, for a refund.
 fn refund_mismatch(report: &RefundOrder, refund: &RefundRow) -> Option<Doubt> {
-    let is_of = |order: &OrderNumber| *order == refund.order_number;
-    if report.refund_merchant_order_no != refund.number || !report.origin_merchant_order_no.iter().all(is_of) {
-        Some(format!("the answer is about refund {}", report.refund_merchant_order_no).into())
+    if !refund.is_named_by(report) {
+        let told = &report.refund_merchant_order_no;
+        Some(format!("the answer is about another refund, or one of another order: {told}").into())
     } else if report.amount.0 != refund.amount {
         let why = format!("the answer names {}, the refund is over {}", report.amount.0, refund.amount);
         Some(Doubt { why, alert: Some(Kind::AmountMismatch) })

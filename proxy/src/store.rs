@@ -547,6 +547,9 @@ impl Store {
         let report = &told.refund_order;
         let refund = match refund::lock(&mut tx, self.kind, Way::Refund, &report.refund_merchant_order_no).await? {
             None => Err("it names a refund that is not in this database".to_owned()),
+            Some(refund) if !refund.is_named_by(report) => {
+                Err(format!("it names another order, the refund is of order {}", refund.order_number))
+            }
             Some(refund) if refund.amount != report.amount.0 => {
                 Err(format!("it names {}, the refund is over {}", report.amount.0, refund.amount))
             }

@@ -4,7 +4,7 @@
 //! order is decided. Each is in one hand at a time, as orders are (`lease.rs`): whoever holds it writes on the condition that
 //! its lease number has not grown.
 
-use payby_checkout::gateway::wire::PlaceRefund;
+use payby_checkout::gateway::wire::{PlaceRefund, RefundOrder};
 use payby_checkout::hop::Trouble;
 use payby_checkout::money::Money;
 use payby_checkout::order_number::OrderNumber;
@@ -143,6 +143,13 @@ impl RefundRow {
             amount: self.amount,
             failure: self.refusal.clone(),
         }
+    }
+
+    /// R10: whether the report is about this refund: under its number, of its order where the report names one.
+    #[must_use]
+    pub fn is_named_by(&self, report: &RefundOrder) -> bool {
+        report.refund_merchant_order_no == self.number
+            && report.origin_merchant_order_no.iter().all(|order| *order == self.order_number)
     }
 
     /// Takes in what PayBy has said.
