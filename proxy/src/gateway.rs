@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use payby_checkout::gateway::signature::{self, SigningKey, VerifyingKey};
 use payby_checkout::gateway::wire::{
-    AcquireBody, Answer, ApplyStatus, Head, OrderReference, RefundBody, RefundOrder, RefundReference, Request,
+    self, AcquireBody, Answer, ApplyStatus, Head, OrderReference, RefundBody, RefundOrder, RefundReference, Request,
     TransferBody, TransferOrder, code, path,
 };
 use payby_checkout::hop::Outcome;
@@ -298,7 +298,7 @@ impl Gateway {
         }
         let sign = response.headers().get(signature::HEADER).ok_or("an answer without a signature")?;
         self.verifying.verify(&answer, sign.as_bytes()).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&answer).map_err(|error| format!("an unreadable answer: {error}"))
+        wire::read(&answer).map_err(|error| format!("an unreadable answer: {error}"))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Money is a JSON number on this wire; it is read from and written to its digits, never through a float.
 
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -616,6 +616,18 @@ pub struct Notification {
     pub acquire_order: AcquireOrder,
 }
 
+/// Reads what PayBy has signed, an answer or a notification. A NUL, which JSON can name and PostgreSQL's text cannot hold, is
+/// read as U+FFFD: what could not be kept could never be acknowledged.
+///
+/// # Errors
+/// It is not such JSON.
+pub fn read<T: DeserializeOwned>(signed: &[u8]) -> serde_json::Result<T> {
+    let text = core::str::from_utf8(signed).map_err(de::Error::custom)?;
+    // In JSON two backslashes are one, and escape nothing after them.
+    let parts: Vec<_> = text.split(r"\\").map(|part| part.replace(r"\u0000", r"\ufffd")).collect();
+    serde_json::from_str(&parts.join(r"\\"))
+}
+
 /// What acknowledges a notification, with HTTP 200. Anything else is an invitation to try again.
 pub const ACKNOWLEDGEMENT: &str = r#"{"response":"SUCCESS"}"#;
 
@@ -706,6 +718,13 @@ mod tests {
         let order = answer.body.unwrap().acquire_order;
         assert_eq!(order.total_amount.0.amount.fils(), 1230);
         assert_eq!(order.revoked, Some(WireBool(false)));
+    }
+
+    #[test]
+    fn a_nul_is_read_as_another_character_and_nothing_else_is() {
+        let text = r#"["\u0000", "a\u0000\u0000b", "\\u0000", "\\\u0000", "\"\u0000", "u0000", "\n\\"]"#;
+        let read: Vec<String> = read(text.as_bytes()).unwrap();
+        assert_eq!(read, ["\u{fffd}", "a\u{fffd}\u{fffd}b", r"\u0000", "\\\u{fffd}", "\"\u{fffd}", "u0000", "\n\\"]);
     }
 
     #[test]

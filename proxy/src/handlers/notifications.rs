@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use payby_checkout::gateway::signature;
-use payby_checkout::gateway::wire::{ACKNOWLEDGEMENT, Notification, RefundNotification};
+use payby_checkout::gateway::wire::{self, ACKNOWLEDGEMENT, Notification, RefundNotification};
 use payby_checkout::protocol::ProblemCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -52,12 +52,12 @@ pub async fn receive(State(app): State<App>, headers: HeaderMap, body: ApiResult
         app.alerts.raise(Kind::NotificationUnreadable, None, message);
         ApiError::new(ProblemCode::InvalidRequest, "the notification cannot be read")
     };
-    let about: About = serde_json::from_slice(&body).map_err(unreadable)?;
+    let about: About = wire::read(&body).map_err(unreadable)?;
     if about.refund_order.is_some() {
-        let told = serde_json::from_slice(&body).map_err(unreadable)?;
+        let told = wire::read(&body).map_err(unreadable)?;
         take_refund(&app, &told, &body).await?;
     } else {
-        let told = serde_json::from_slice(&body).map_err(unreadable)?;
+        let told = wire::read(&body).map_err(unreadable)?;
         take_order(&app, &told, &body).await?;
     }
     Ok(([(header::CONTENT_TYPE, "application/json")], ACKNOWLEDGEMENT))

@@ -12,6 +12,7 @@ mod instance;
 mod instances;
 mod killed;
 mod locks;
+mod nul;
 mod postgres;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../http/proxy.rs"]
