@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, Transaction};
 
@@ -88,6 +89,8 @@ impl Kind {
         };
         if self == Self::Sqlite {
             create_private(SqliteConnectOptions::from_str(url)?.get_filename())?;
+        } else {
+            check_authority(&PgConnectOptions::from_str(url)?)?;
         }
         // What is asked is not logged: it is the same few statements, and their values are the customers'.
         let options = AnyConnectOptions::from_str(url)?.disable_statement_logging();
@@ -129,6 +132,24 @@ impl Kind {
 
 async fn run(connection: &mut sqlx::AnyConnection, settings: &'static str) -> Result<()> {
     sqlx::raw_sql(settings).execute(connection).await.map(drop)
+}
+
+/// The file is read with each connection, by code that does not say which one it could not read.
+fn check_authority(options: &PgConnectOptions) -> Result<()> {
+    if !matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+        return Ok(());
+    }
+    let url = options.to_url_lossy();
+    let named = url.query_pairs().find_map(|(name, value)| (name == "sslrootcert").then_some(value));
+    // The certificate itself may stand there as well.
+    let Some(path) = named.as_deref().and_then(|named| named.strip_prefix("file: ")) else { return Ok(()) };
+    let in_words = |error| {
+        format!(
+            "sslrootcert names {path}, which cannot be read: {error}; name the PEM file of the authority that has \
+             certified the database's server, or leave it out if that is a public one"
+        )
+    };
+    std::fs::File::open(path).map(drop).map_err(|error| Error::Configuration(in_words(error).into()))
 }
 
 /// Makes an empty database file that only its owner can read; SQLite gives its side files the same mode.
