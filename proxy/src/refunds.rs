@@ -86,11 +86,8 @@ pub async fn look_after(app: App) {
             tracing::error!(%error, "the refunds that are due cannot be read");
             true
         });
-        if !app.sleep(if is_all { POLL } else { TICK }).await {
-            return;
-        }
         // All hands are full: whatever is due waits for one that is free.
-        if room.acquire().await.is_err() {
+        if room.acquire().await.is_err() || !app.sleep(if is_all { POLL } else { TICK }).await {
             return;
         }
     }

@@ -436,6 +436,22 @@ async fn one_that_is_slow_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
+async fn whoever_stops_while_much_is_due_takes_nothing_more_in_hand() {
+    let mut proxy = Proxy::start_with([("GATEWAY__TIMEOUT_MS", "15000".to_owned())]).await;
+    proxy.paid("r", "N-1").await;
+    // It makes 64 rounds of calls side by side, and more than that is due.
+    for index in 0..70 {
+        assert_eq!(refund(&proxy, "N-1", &format!("R-{index}"), "0.01").await.body["status"], "pending");
+        proxy.payby.fail("refund/getOrder", Fault::Held);
+    }
+    proxy.advance(Millis::from_secs(61));
+    let payby = proxy.payby.clone();
+    payby.called("refund/getOrder", 64).await;
+    tokio::join!(proxy.stop(), async { payby.release() });
+    assert_eq!(payby.names().iter().filter(|name| *name == "refund/getOrder").count(), 64);
+}
+
+#[tokio::test]
 async fn a_revocation_of_which_nothing_can_be_learnt_is_for_a_person_once() {
     let proxy = Proxy::start_with([("METRICS__LISTEN", "127.0.0.1:0".to_owned())]).await;
     proxy.paid("r", "N-1").await;
