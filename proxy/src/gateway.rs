@@ -229,7 +229,7 @@ impl Gateway {
         let understood = match self.exchange(path, biz_content, now).await {
             Ok(answer) => {
                 self.note_rejection(&answer.head);
-                understand(answer, number, amount, now)
+                understand(path, answer, number, amount, now)
             }
             Err(why) => Err(why.into()),
         };
@@ -304,6 +304,7 @@ impl Gateway {
 
 /// What a verified answer says about this order, or why it says nothing certain.
 fn understand(
+    path: &str,
     answer: Answer<AcquireBody>,
     number: &OrderNumber,
     amount: Money,
@@ -322,7 +323,10 @@ fn understand(
         (_, unknown, _) if is_unknown(unknown) => {
             Err(format!("PayBy answered {unknown} {}", message.unwrap_or_default()).into())
         }
-        (_, code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST, _) => {
+        // To a revocation they are a refusal, and its reason.
+        (_, code::ORDER_PAID | code::ORDER_FAILURE | code::ORDER_SETTLED | code::MERCHANT_ORDER_NO_EXIST, _)
+            if path != path::REVOKE_ORDER =>
+        {
             Ok(Outcome::Taken)
         }
         (_, code::MERCHANT_ORDER_NO_NOT_EXIST, _) => Ok(Outcome::Missing),

@@ -220,10 +220,6 @@ async fn of_revocation(app: &App, number: &OrderNumber, outcome: Outcome, verb: 
         Outcome::Refused { code, message } if verb == Verb::Send && is_judgement(&code) => {
             Heard::Refused(Refusal { code, message })
         }
-        // Of the codes that this stands for, a revocation can meet one alone.
-        Outcome::Taken if verb == Verb::Send => {
-            Heard::Refused(Refusal { code: code::ORDER_FAILURE.to_owned(), message: None })
-        }
         Outcome::Missing => {
             app.alerts.raise(Kind::OrderLost, Some(number), "PayBy does not know an order that it had reported");
             Heard::Unknown
