@@ -155,8 +155,10 @@ pub async fn look_after(app: App) {
             }
         }
         // All hands are full: whatever is due waits for one that is free.
-        if room.acquire().await.is_err() {
-            return;
+        tokio::select! {
+            biased;
+            () = app.stopped() => return,
+            _ = room.acquire() => {}
         }
     }
 }
@@ -329,7 +331,9 @@ impl Hand {
     async fn hand_back(&mut self) -> Result<Option<Next>, Error> {
         let Self { app, lease, round, went } = self;
         let next = app.change_held(lease, |order| hand_back(app, order, round.errand, *went)).await?;
-        next.iter().for_each(|next| self.tell(next));
+        if let Some(next) = &next {
+            self.tell(next);
+        }
         Ok(next)
     }
 

@@ -80,6 +80,7 @@ on_both! {
     an_order_is_in_one_hand_at_a_time
     whoever_has_lost_an_order_writes_nothing_more
     an_order_that_was_handed_back_is_free_and_due_when_it_was_said
+    an_order_that_cannot_be_written_keeps_no_other_from_it
     what_is_due_is_shared_out_the_longest_overdue_first
     a_decided_order_is_never_due
     changes_at_once_are_all_kept
@@ -156,7 +157,7 @@ async fn what_is_stored_is_there_after_opening_again(database: Database) {
 async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    begin(&store, &order_of(&row, "N-1")).await;
+    begin(&store, &order_of(&row, "N-1")).await.unwrap();
     let created = OrderState::reported(GatewayStatus::Created, false, None);
     let version = async |change: fn(&mut Order, &OrderState)| {
         store.change(&number("N-1"), |order| change(order, &created)).await.unwrap().unwrap().after.version
@@ -174,7 +175,7 @@ async fn the_version_grows_with_what_a_page_can_see_and_with_nothing_else(databa
 async fn the_database_itself_refuses_a_second_live_order(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    begin(&store, &order_of(&row, "N-1")).await;
+    begin(&store, &order_of(&row, "N-1")).await.unwrap();
     let copy = "INSERT INTO orders (order_number, purchase_id, scene, amount_fils, currency, biz_content, expires_at,
                     created_at, state, status, version, due_at, awaited_until)
                 SELECT 'N-2', purchase_id, scene, amount_fils, currency, biz_content, expires_at, created_at, state,
@@ -186,7 +187,7 @@ async fn the_database_itself_refuses_a_second_live_order(database: Database) {
 async fn one_number_belongs_to_one_purchase(database: Database) {
     let store = database.open().await;
     let (mine, yours) = (purchase(&store, "mine").await, purchase(&store, "yours").await);
-    begin(&store, &order_of(&yours, "N-1")).await;
+    begin(&store, &order_of(&yours, "N-1")).await.unwrap();
     assert!(matches!(begin(&store, &order_of(&mine, "N-1")).await, Err(Found::Foreign)));
 }
 
@@ -194,7 +195,7 @@ async fn what_is_sent_is_what_was_written_down_first(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
     let first = order_of(&row, "N-1");
-    begin(&store, &first).await;
+    begin(&store, &first).await.unwrap();
     let later = NewOrder { biz_content: "{}".to_owned(), expires_at: UnixMillis(1), ..first.clone() };
     let Err(Found::Ours(order)) = begin(&store, &later).await else { panic!() };
     assert_eq!((order.biz_content, order.at_gateway.expires_at), (first.biz_content, first.expires_at.moment()));
@@ -218,15 +219,20 @@ async fn many_who_begin_at_once_get_one_order(database: Database) {
 async fn a_token_is_good_until_it_expires(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(9))).await.unwrap(), Some(row));
-    assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(10))).await.unwrap(), None);
-    assert_eq!(store.purchase_of_token(b"s", NOW).await.unwrap(), None);
+    // In the first it was opened; the second reads it, and has it at hand then.
+    for store in [store, database.open().await] {
+        for _ in 0..2 {
+            assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(10))).await.unwrap(), None);
+            assert_eq!(store.purchase_of_token(b"r", NOW.plus(Millis(9))).await.unwrap().as_ref(), Some(&row));
+        }
+        assert_eq!(store.purchase_of_token(b"s", NOW).await.unwrap(), None);
+    }
 }
 
 async fn a_notification_acts_once_and_only_on_its_own_order_and_amount(database: Database) {
     let store = database.open().await;
     let row = purchase(&store, "r").await;
-    begin(&store, &order_of(&row, "N-1")).await;
+    begin(&store, &order_of(&row, "N-1")).await.unwrap();
     let status = async || store.order(&number("N-1")).await.unwrap().unwrap().status();
 
     let other_amount = told("1", "N-1", "12.51", GatewayStatus::PaidSuccess);
@@ -251,7 +257,7 @@ fn refund_of(order: &str, refund: &str, amount: &str) -> NewRefund {
 
 async fn paid(store: &Store) {
     let row = purchase(store, "r").await;
-    begin(&store, &order_of(&row, "N-1")).await;
+    begin(store, &order_of(&row, "N-1")).await.unwrap();
     let told = told("1", "N-1", "12.50", GatewayStatus::PaidSuccess);
     store.take_notification(&told, b"{}", NOW).await.unwrap();
 }
@@ -445,7 +451,7 @@ async fn claim_refund(store: &Store, way: Way, text: &str, ms: u64) -> Option<Re
 /// An order that is due at once.
 pub(crate) async fn due(store: &Store, text: &str) -> OrderNumber {
     let row = purchase(store, text).await;
-    begin(&store, &order_of(&row, text)).await;
+    begin(store, &order_of(&row, text)).await.unwrap();
     store.change(&number(text), |order| order.care.due_at = NOW.moment()).await.unwrap();
     number(text)
 }
@@ -526,6 +532,29 @@ async fn what_is_due_is_shared_out_the_longest_overdue_first(database: Database)
         shares.extend(share.await.unwrap());
     }
     assert_eq!(numbers(&shares), ["N-0", "N-1", "N-2", "N-3", "N-4", "N-5", "N-6"]);
+}
+
+async fn an_order_that_cannot_be_written_keeps_no_other_from_it(database: Database) {
+    let store = database.open().await;
+    let mut orders = Vec::new();
+    for index in 0..20 {
+        orders.push(order_of(&purchase(&store, &format!("r-{index}")).await, &format!("N-{index}")));
+    }
+    "nobody's".clone_into(&mut orders[7].purchase_id);
+    let begin = |new: NewOrder| {
+        let store = store.clone();
+        tokio::spawn(async move { store.begin_order(&new, NOW.moment()).await })
+    };
+    for (index, task) in orders.into_iter().map(begin).collect::<Vec<_>>().into_iter().enumerate() {
+        let written = task.await.unwrap();
+        let is_there = store.order(&number(&format!("N-{index}"))).await.unwrap().is_some();
+        if index == 7 {
+            assert!(written.unwrap_err().as_database_error().unwrap().is_foreign_key_violation());
+            assert!(!is_there);
+        } else {
+            assert!(written.unwrap().is_ok() && is_there, "N-{index}");
+        }
+    }
 }
 
 async fn a_decided_order_is_never_due(database: Database) {
