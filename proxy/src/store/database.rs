@@ -7,7 +7,9 @@
 //! | who waits too long for a lock | fails after 5 s | fails after 5 s |
 //! | connections | 8 that read and 1 that writes, in this process | 16 for each instance, and one that listens |
 //!
-//! With those locks nothing has to be tried again: a change sees the row as it will be when it is written.
+//! With those locks nothing has to be tried again: a transaction sees the rows as they will be when it writes them. Most
+//! changes of an order need no transaction: a single statement writes it unless it has another revision by then
+//! ([`writer`](super::writer)).
 
 use std::collections::HashSet;
 use std::path::Path;
