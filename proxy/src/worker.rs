@@ -366,6 +366,7 @@ fn next(app: &App, order: &mut Order, round: Round, went: Went, is_rested: bool)
         Step::Query | Step::Place | Step::Cancel => {
             let rest = order.at_gateway.rest_before(step, policy, now).filter(|_| !is_rested);
             if let Some(rest) = rest {
+                order.care.hold_until(order.care.leased_until().max(now.plus(rest).plus(RESERVE)));
                 return Next::Rest(rest);
             }
             order.care.hold_until(now.plus(app.lease));

@@ -118,7 +118,12 @@ pub(super) async fn update_locked(tx: &mut AnyConnection, kind: Kind, order: &mu
 }
 
 async fn one<'c>(db: impl AnyExecutor<'c>, kind: Kind, change: Change, order: &Order) -> Result<bool> {
-    let query = sqlx::query(AssertSqlSafe(statement(kind, change, 1))).bind(format!("[{}]", order.row()?));
+    static STATEMENTS: LazyLock<[[String; 2]; 2]> = LazyLock::new(|| {
+        [Kind::Sqlite, Kind::Postgres]
+            .map(|kind| [Change::Insert, Change::Update].map(|change| statement(kind, change, 1)))
+    });
+    let sql = STATEMENTS[kind as usize][change as usize].as_str();
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(format!("[{}]", order.row()?));
     Ok(query.fetch_optional(db).await?.is_some())
 }
 
