@@ -118,12 +118,7 @@ pub(super) async fn update_locked(tx: &mut AnyConnection, kind: Kind, order: &mu
 }
 
 async fn one<'c>(db: impl AnyExecutor<'c>, kind: Kind, change: Change, order: &Order) -> Result<bool> {
-    static STATEMENTS: LazyLock<[[String; 2]; 2]> = LazyLock::new(|| {
-        [Kind::Sqlite, Kind::Postgres]
-            .map(|kind| [Change::Insert, Change::Update].map(|change| statement(kind, change, 1)))
-    });
-    let sql = STATEMENTS[kind as usize][change as usize].as_str();
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(format!("[{}]", order.row()?));
+    let query = sqlx::query(AssertSqlSafe(alone(kind, change))).bind(format!("[{}]", order.row()?));
     Ok(query.fetch_optional(db).await?.is_some())
 }
 
@@ -175,10 +170,14 @@ async fn together(pool: &AnyPool, some: &[Waiting]) -> Result<HashSet<String>> {
     });
     let rows = |change| {
         let rows: Vec<_> = some.iter().filter(|one| one.change == change).map(|one| one.row.as_str()).collect();
-        format!("[{}]", rows.join(","))
+        (!rows.is_empty()).then(|| format!("[{}]", rows.join(",")))
+    };
+    let query = match (rows(Change::Insert), rows(Change::Update)) {
+        (Some(inserts), Some(updates)) => sqlx::query(TRANSACTION.as_str()).bind(inserts).bind(updates),
+        (Some(inserts), None) => sqlx::query(alone(Kind::Sqlite, Change::Insert)).bind(inserts),
+        (None, updates) => sqlx::query(alone(Kind::Sqlite, Change::Update)).bind(updates),
     };
     let mut connection = pool.acquire().await?;
-    let query = sqlx::query(TRANSACTION.as_str()).bind(rows(Change::Insert)).bind(rows(Change::Update));
     match query.fetch_all(&mut *connection).await {
         Ok(written) => written.iter().map(|row| row.try_get("order_number")).collect(),
         Err(error) => {
@@ -187,6 +186,15 @@ async fn together(pool: &AnyPool, some: &[Waiting]) -> Result<HashSet<String>> {
             Err(error)
         }
     }
+}
+
+/// The statement that makes one kind of change, whose only argument is the rows.
+fn alone(kind: Kind, change: Change) -> &'static str {
+    static STATEMENTS: LazyLock<[[String; 2]; 2]> = LazyLock::new(|| {
+        [Kind::Sqlite, Kind::Postgres]
+            .map(|kind| [Change::Insert, Change::Update].map(|change| statement(kind, change, 1)))
+    });
+    &STATEMENTS[kind as usize][change as usize]
 }
 
 /// Writes the rows of which this argument has the JSON text, and answers the numbers of those that were written.
