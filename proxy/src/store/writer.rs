@@ -1,18 +1,20 @@
 //! How orders are written: what waits to be written is written together, and is on the disk together.
 //!
 //! SQLite has one writer at a time, and most of what a write costs is the way to its thread and the wait for the disk.
-//! So whatever has come while one write was under way goes into the next, as one transaction. It decides about each order
-//! for itself, and nobody waits longer than they would have in a row. PostgreSQL has many writers and does the same by
-//! itself: there each order is written at once and alone.
+//! So whatever has come since the last write began goes into the next, as one transaction, which decides about each order
+//! for itself. Whoever comes alone is written at once; under load a write waits a little for others ([`APART`]).
+//! PostgreSQL has many writers and does the like by itself: there each order is written at once and alone.
 //!
 //! Orders go into a statement as one JSON text, whichever number of them there is, so that it is prepared once.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use payby_checkout::order_number::OrderNumber;
 use sqlx::{AnyConnection, AnyExecutor, AnyPool, AssertSqlSafe, Row as _};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::database::Kind;
 use super::order::Order;
@@ -20,6 +22,9 @@ use super::{Error, Result, unreadable};
 
 /// How many orders are written together.
 const MOST: usize = 64;
+
+/// How far apart the transactions begin at least.
+const APART: Duration = Duration::from_millis(5);
 
 /// What an order's row has, and as what PostgreSQL finds it in the JSON text.
 const COLUMNS: [(&str, &str); 23] = [
@@ -124,11 +129,18 @@ async fn one<'c>(db: impl AnyExecutor<'c>, kind: Kind, change: Change, order: &O
 
 /// Writes what waits, until there is nobody left to bring more.
 async fn write_all(pool: AnyPool, mut queue: mpsc::UnboundedReceiver<Waiting>) {
-    let mut waiting = Vec::new();
+    let (mut waiting, mut not_before) = (Vec::new(), Instant::now());
     loop {
         if waiting.is_empty() && queue.recv_many(&mut waiting, MOST).await == 0 {
             return;
         }
+        if Instant::now() < not_before {
+            sleep_until(not_before).await;
+        }
+        while let (true, Ok(one)) = (waiting.len() < MOST, queue.try_recv()) {
+            waiting.push(one);
+        }
+        not_before = Instant::now() + APART;
         // Of two changes of one order the second comes later, so that it is known which of them was made.
         let mut numbers = HashSet::new();
         let (some, rest) = waiting.into_iter().partition(|one: &Waiting| numbers.insert(one.number.clone()));
