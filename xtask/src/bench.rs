@@ -43,7 +43,7 @@ pub(crate) enum Bench {
 /// What of the proxy to measure.
 #[derive(Args)]
 pub(crate) struct ProxyOptions {
-    /// Fewer and shorter runs, in about a minute: to see that it works
+    /// Fewer and shorter runs, in about a minute where all of it takes eight: to see that it works
     #[arg(long)]
     pub(crate) quick: bool,
     /// Only this part

@@ -10,8 +10,8 @@
 //! |---|---|---|
 //! | [`creating`] | processor time of a new order, in RSA signatures | `/proc/…/schedstat` around PUTs; a thread's clock around signatures |
 //! | [`reading`] | reads a second | against [`bare`], an axum handler that answers the same bytes |
-//! | [`waking`] | from PayBy's notification to the page | one by one, and ten thousand at once |
-//! | [`parking`] | memory of pages that wait | `VmRSS` with 15,000 connections, for 100 live orders |
+//! | [`waking`] | from PayBy's notification to the page | one by one; ten thousand at once, of one order and of as many |
+//! | [`parking`] | memory of pages that wait | `VmRSS` with 15,000 connections, for 100 live orders and for 15,000 |
 //! | [`storing`] | the same with 10⁴ to 10⁶ stored orders | databases side by side, [filled](fill) with copies of a real order |
 //! | [`instances`] | across two instances | two proxies over a PostgreSQL that is started for it |
 //!

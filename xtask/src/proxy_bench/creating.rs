@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Bench;
 use super::meter::signature;
 use super::report::{Figure, Part};
-use super::stand::{Gateway, Proxy};
+use super::stand::{Gateway, Proxy, SIDE_BY_SIDE};
 
 /// What was to be reached.
 const MOST_SIGNATURES: f64 = 3.0;
@@ -17,7 +17,7 @@ const MOST_SIGNATURES: f64 = 3.0;
 pub(super) async fn cost(proxy: &Proxy, gateway: &Gateway, count: u32) -> Result<Duration> {
     let sales = proxy.open_purchases(count as usize).await?;
     let begun = proxy.process().processor_time()?;
-    proxy.create(&sales).await?;
+    proxy.create(&sales, SIDE_BY_SIDE).await?;
     let cost = proxy.process().processor_time_since(begun)? / count;
     proxy.pay(gateway, &sales).await?;
     Ok(cost)
@@ -32,11 +32,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Part> {
     let (mut orders, mut signatures, mut ratios, mut queries) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
         let signature = signature(&bench.gateway.signing).as_secs_f64() * 1e6;
-        let asked = proxy.metric(r#"payby_proxy_gateway_calls_total{call="getOrder""#).await?;
+        let asked = proxy.queries().await?;
         let order = cost(&proxy, &bench.gateway, count).await?.as_secs_f64() * 1e6;
-        queries.push(
-            (proxy.metric(r#"payby_proxy_gateway_calls_total{call="getOrder""#).await? - asked) / f64::from(count),
-        );
+        queries.push((proxy.queries().await? - asked) / f64::from(count));
         orders.push(order);
         signatures.push(signature);
         ratios.push(order / signature);
@@ -44,8 +42,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Part> {
     Ok(Part {
         name: "create".to_owned(),
         of: format!(
-            "the proxy's processor time (user and system) for a PUT of a new order, {runs} runs of {count}, 8 at a time; \
-             {}",
+            "the proxy's processor time (user and system) for a PUT of a new order, {runs} runs of {count}, \
+             {SIDE_BY_SIDE} at a time; {}",
             bench.database_name()
         ),
         figures: vec![

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use payby_checkout::gateway::signature::SigningKey;
 use payby_checkout::protocol::OpenedPurchase;
+use sqlx::{AnyConnection, Connection as _};
 
 use super::client::{Connection, Request, ask_all, request};
 use super::meter::Process;
@@ -20,6 +21,10 @@ use crate::process::this_program;
 
 /// A shop's customers come side by side, so many at a time.
 pub(super) const SIDE_BY_SIDE: usize = 8;
+
+/// Of orders that are only to be there, so many are made at a time. The queries of those that are live already come many
+/// side by side, and fewer would be lost among them.
+pub(super) const CREATED_AT_A_TIME: usize = 128;
 
 /// How long it may take until all requests are parked.
 const PARKED_WITHIN: Duration = Duration::from_mins(2);
@@ -62,6 +67,7 @@ pub(super) struct Proxy {
     pub(super) address: SocketAddr,
     metrics: SocketAddr,
     authorization: String,
+    database: String,
 }
 
 impl Proxy {
@@ -85,7 +91,8 @@ impl Proxy {
         let mut server = Server::start("payby-proxy", &mut command, &folder, false)?;
         let address = server.url()?.trim_start_matches("http://").parse()?;
         let metrics = SocketAddr::from(([127, 0, 0, 1], metrics));
-        Ok(Self { server, address, metrics, authorization: format!("Bearer {}", gateway.api_key.key) })
+        let authorization = format!("Bearer {}", gateway.api_key.key);
+        Ok(Self { server, address, metrics, authorization, database: database.to_owned() })
     }
 
     pub(super) fn process(&self) -> Process {
@@ -100,7 +107,7 @@ impl Proxy {
                 format!(r#"{{"reference":"bench-{name}","amount":"12.50","currency":"AED","subject":"Tea, 250 g"}}"#);
             request("POST", "/v1/purchases", &[("authorization", &self.authorization)], &body)
         };
-        let answers = ask_all(self.address, SIDE_BY_SIDE, names.iter().map(open).collect()).await?;
+        let answers = ask_all(self.address, CREATED_AT_A_TIME, names.iter().map(open).collect()).await?;
         let sale = |(name, answer): (u64, super::client::Answer)| {
             let OpenedPurchase { token, .. } = serde_json::from_str(&answer.body)?;
             // As long as the standard format's.
@@ -109,9 +116,9 @@ impl Proxy {
         names.into_iter().zip(answers).map(sale).collect()
     }
 
-    /// Creates these orders.
-    pub(super) async fn create(&self, sales: &[Sale]) -> Result<()> {
-        let answers = ask_all(self.address, SIDE_BY_SIDE, sales.iter().map(Sale::put).collect()).await?;
+    /// Creates these orders, so many at a time.
+    pub(super) async fn create(&self, sales: &[Sale], at_a_time: usize) -> Result<()> {
+        let answers = ask_all(self.address, at_a_time, sales.iter().map(Sale::put).collect()).await?;
         let strange = answers.iter().find(|answer| !answer.body.contains(r#""status":"pending""#));
         ensure!(strange.is_none(), "an order was not created: {strange:?}");
         Ok(())
@@ -120,7 +127,7 @@ impl Proxy {
     /// So many live orders.
     pub(super) async fn orders(&self, count: usize) -> Result<Vec<Sale>> {
         let sales = self.open_purchases(count).await?;
-        self.create(&sales).await?;
+        self.create(&sales, CREATED_AT_A_TIME).await?;
         Ok(sales)
     }
 
@@ -137,10 +144,25 @@ impl Proxy {
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
+    /// How often it has asked PayBy where an order stands.
+    pub(super) async fn queries(&self) -> Result<f64> {
+        self.metric(r#"payby_proxy_gateway_calls_total{call="getOrder""#).await
+    }
+
+    /// For each live order, how long ago PayBy was asked about it, or, before that, how long ago it was created.
+    pub(super) async fn since_queries(&self) -> Result<Vec<Duration>> {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.database).await?;
+        let sql = "SELECT COALESCE(queried_at, created_at) FROM orders WHERE status IN ('unknown', 'pending')";
+        let queried: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&mut connection).await?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        Ok(queried.iter().map(|at| now.saturating_sub(Duration::from_millis(at.unsigned_abs()))).collect())
+    }
+
     /// Waits until so many requests are parked. They may come back and be parked again meanwhile, so some may be on the way.
     pub(super) async fn wait_for_parked(&mut self, count: usize) -> Result<()> {
         #[allow(clippy::cast_precision_loss, reason = "a count of connections")]
-        let enough = count as f64 * 0.999;
+        let enough = count as f64 * 0.99;
         let begun = Instant::now();
         while self.metric("payby_proxy_parked_requests ").await? < enough {
             ensure!(begun.elapsed() < PARKED_WITHIN, "{count} requests are not parked within {PARKED_WITHIN:?}");
