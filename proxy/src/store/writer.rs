@@ -137,7 +137,9 @@ async fn write_all(pool: AnyPool, mut queue: mpsc::UnboundedReceiver<Waiting>) {
         if Instant::now() < not_before {
             sleep_until(not_before).await;
         }
-        while let (true, Ok(one)) = (waiting.len() < MOST, queue.try_recv()) {
+        while waiting.len() < MOST
+            && let Ok(one) = queue.try_recv()
+        {
             waiting.push(one);
         }
         not_before = Instant::now() + APART;
@@ -159,7 +161,8 @@ async fn write_some(pool: &AnyPool, some: Vec<Waiting>) {
             }
         }
         // One of them may be to blame: each gets an answer of its own.
-        Err(_) if some.len() > 1 => {
+        Err(error) if some.len() > 1 => {
+            tracing::warn!(orders = some.len(), %error, "orders could not be written together; each is written alone");
             for one in some {
                 let written = together(pool, std::slice::from_ref(&one)).await;
                 let _ = one.written.send(written.map(|written| !written.is_empty()));

@@ -537,7 +537,8 @@ async fn what_is_due_is_shared_out_the_longest_overdue_first(database: Database)
 async fn an_order_that_cannot_be_written_keeps_no_other_from_it(database: Database) {
     let store = database.open().await;
     let mut orders = Vec::new();
-    for index in 0..20 {
+    // More than are written together.
+    for index in 0..150 {
         orders.push(order_of(&purchase(&store, &format!("r-{index}")).await, &format!("N-{index}")));
     }
     "nobody's".clone_into(&mut orders[7].purchase_id);
