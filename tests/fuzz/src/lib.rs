@@ -156,7 +156,7 @@ async fn begin_refund(url: &str) -> Result<RefundRow, Error> {
         expires_at: NOW,
         created_at: NOW,
     };
-    store.begin_order(&order).await?;
+    store.begin_order(&order, NOW.moment()).await?.expect("a new order");
     let paid = r#"{"notify_id":"N-1","notify_timestamp":1,"acquireOrder":{"merchantOrderNo":"M-1","orderNo":"131",
         "status":"PAID_SUCCESS","totalAmount":{"amount":12.50,"currency":"AED"}}}"#;
     let told = serde_json::from_str(paid).expect("a notification");
